@@ -1,0 +1,5 @@
+"""`python -m etl` is `batchledger`."""
+
+from etl.cli import main
+
+main()

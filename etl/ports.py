@@ -1,0 +1,122 @@
+"""What a run needs from the outside: a source to read, a ledger to write, a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from etl.records import Moves, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from etl.guard import Belief, Known
+    from etl.records import Answer, Observation, Project, ProjectState, Slug, Snapshot
+
+
+class Clock(Protocol):
+    """Tells the time, as an aware UTC datetime."""
+
+    def __call__(self) -> datetime:
+        """Return now."""
+        ...
+
+
+class Source(Protocol):
+    """
+    What one key can read. Every method is safe to call from several threads.
+
+    `until` is a reading of `time.monotonic()` after which the answer is of no use: no attempt starts and none
+    goes on past it.
+
+    Raises (every method):
+        SourceError: No usable answer. Which one it is says what to do next.
+    """
+
+    def root(self, *, until: float) -> Answer:
+        """Ask which workspace the key belongs to."""
+        ...
+
+    def workspace(self, workspace: str, *, until: float) -> Answer:
+        """Ask for the projects of a workspace."""
+        ...
+
+    def batches(self, slug: Slug, *, etag: str | None, until: float) -> Answer:
+        """Ask for all batches of a project; with an ETag the answer may be a 304 without a body."""
+        ...
+
+    def batch(self, slug: Slug, batch_id: str, *, until: float) -> Answer:
+        """Ask for one batch."""
+        ...
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What one applied observation came to: its verdict and what moved."""
+
+    verdict: Verdict
+    moves: Moves
+
+
+class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run ended, for its row."""
+
+    ended_at: datetime
+    outcome: str
+    verdicts: Mapping[Verdict, int]
+    moves: Moves
+    requests: int
+
+
+class Ledger(Protocol):
+    """
+    The only writer of the database.
+
+    Raises (every method):
+        DatabaseUnavailableError: The database cannot be reached or went away; what was committed is whole.
+    """
+
+    def begin_run(self, *, trigger: str, started_at: datetime) -> int:
+        """Open a run and return its id, which is also its claim number."""
+        ...
+
+    def end_run(self, run_id: int, end: RunEnd) -> None:
+        """Close a run, give back what it still claims, and make all that it committed durable."""
+        ...
+
+    def register(self, projects: Sequence[Project], *, at: datetime) -> Mapping[Slug, ProjectState]:
+        """Make sure that each project has its row, and return what is held of each."""
+        ...
+
+    def claim(self, run_id: int, project_ids: Collection[int], *, lease_s: float) -> Sequence[ProjectState]:
+        """Claim the projects that nobody else holds, stalest first, and return what is held of each."""
+        ...
+
+    def renew(self, run_id: int, *, lease_s: float) -> None:
+        """Push the end of the run's claims to `lease_s` from now."""
+        ...
+
+    def known(self, project_id: int) -> Known:
+        """Return the ids of the project's batches that are not gone."""
+        ...
+
+    def apply(
+        self, run_id: int, observation: Observation, snapshot: Snapshot, belief: Belief, body: bytes
+    ) -> Applied:
+        """
+        Write one project's answer in one transaction.
+
+        Raises:
+            ClaimLostError: The project is not ours any more. Nothing was written.
+        """
+        ...
+
+    def preview(self, observation: Observation, snapshot: Snapshot, belief: Belief) -> Applied:
+        """Say what `apply` would change, and write nothing."""
+        ...
+
+    def record(self, run_id: int, observations: Sequence[Observation]) -> int:
+        """Write observations that changed nothing, many at a time; return how many were ours to write."""
+        ...
