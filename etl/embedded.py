@@ -24,7 +24,7 @@ import shutil
 import stat
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -181,8 +181,9 @@ class _Cluster:
 
     @property
     def socket_folder(self) -> Path:
-        """The cluster's own folder, or a short one if the name of the socket would be too long."""
-        if len(os.fsencode(self.folder / f".s.PGSQL.{_PORT}")) <= _LONGEST_SOCKET_NAME:
+        """The cluster's own folder, or one in a plain place if that cannot be the name of a socket."""
+        name = os.fsencode(self.folder / f".s.PGSQL.{_PORT}")
+        if len(name) <= _LONGEST_SOCKET_NAME and b"," not in name:  # To libpq a comma ends a host.
             return self.folder
         return _SHORT_FOLDER / f"batchledger-{hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]}"
 
@@ -330,10 +331,17 @@ def _leave(cluster: _Cluster, presence: int) -> None:
     try:
         with _changing(cluster):
             if _try_lock(presence) and _ping(cluster) in {_ACCEPTS, _ANSWERS_NOT_YET}:
-                # If it will not stop, the next one finds it running; what was written is safe either way.
-                _postgres(cluster, "pg_ctl", "stop", "-D", "data", "-m", "fast", *_WAIT)
+                _stop(cluster)
     finally:
         os.close(presence)
+
+
+def _stop(cluster: _Cluster) -> None:
+    """If it will not stop, the next one finds it running; what was written is safe either way."""
+    _postgres(cluster, "pg_ctl", "stop", "-D", "data", "-m", "fast", *_WAIT)
+    if cluster.socket_folder != cluster.folder:
+        with suppress(OSError):
+            cluster.socket_folder.rmdir()
 
 
 @contextmanager
