@@ -1,0 +1,57 @@
+"""What the simulated world consists of: batches and jobs as frozen values, and its clock in milliseconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """One image batch; `images` is what has not yet been assigned to a job."""
+
+    id: str
+    name: str
+    images: int
+    num_jobs: int
+    uploaded_ms: int
+
+
+class Job(msgspec.Struct, frozen=True, gc=False):
+    """One annotation job, made from the batch `batch_id`."""
+
+    id: str
+    name: str
+    batch_id: str
+    status: str
+    num_images: int
+    annotated: int
+    approved: int
+    rejected: int
+    created_ms: int
+
+    @property
+    def unannotated(self) -> int:
+        """What is left to annotate; by definition the rest."""
+        return self.num_images - self.annotated
+
+
+def to_ms(at: datetime) -> int:
+    """Milliseconds since 1970, floored: the precision that Roboflow has been seen to keep."""
+    return (at - _EPOCH) // _MILLISECOND
+
+
+def from_ms(ms: int) -> datetime:
+    """The same moment as an aware UTC datetime."""
+    return _EPOCH + ms * _MILLISECOND
+
+
+def upload_name(ms: int) -> str:
+    """The name that Roboflow gives to a batch whose uploader gave none."""
+    at = from_ms(ms)
+    half = "am" if at.hour < 12 else "pm"  # noqa: PLR2004 - noon.
+    day = f"{at.month}/{at.day}/{at.year % 100:02}"
+    return f"Uploaded on {day} at {at.hour % 12 or 12}:{at.minute:02} {half}"
