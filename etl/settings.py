@@ -1,0 +1,490 @@
+"""What can be set: each setting with its type, bounds, default and reason; which projects are followed."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from etl.guard import GuardRules
+from etl.records import Slug
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+# How values are read. No message quotes a value: it may be a secret that was put in the wrong place.
+
+
+def _duration(value: object) -> object:
+    """Read `15m` and `1h30m` as the ISO 8601 that they abbreviate, and digits as seconds."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().upper()
+    if text.isdecimal():
+        return int(text)
+    short = re.fullmatch(r"(\d+D)?((?:\d+H)?(?:\d+M)?(?:\d+S)?)", text)
+    return f"P{short[1] or ''}{short[2] and 'T' + short[2]}" if short else text
+
+
+def _items(value: object) -> object:
+    return re.split(r"[,\s]+", value.strip(", \t\r\n")) if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _api_url(value: str) -> str:
+    """Accept the address of an API: scheme and host, perhaps a path, and nothing that could hold a key."""
+    try:
+        parts = urlsplit(value)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ValueError("must be an address such as https://api.roboflow.com")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("must be an address alone, without user, key or query")
+    return value.rstrip("/")
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    """Accept what libpq accepts as a connection URI; libpq itself is asked."""
+    uri = value.get_secret_value().strip()
+    if not uri.startswith(("postgresql://", "postgres://")):
+        raise ValueError("must begin with postgresql:// or postgres://, without the name of a driver")
+    try:
+        params = conninfo_to_dict(uri)
+    except ProgrammingError:
+        params = None
+    if params is None:
+        raise ValueError(
+            "is not an address that libpq understands: percent-encode @ : / ? # % in the password, "
+            "and check the names of the parameters after the ?"
+        )
+    if not all(port.isdecimal() or not port for port in str(params.get("port", "")).split(",")):
+        raise ValueError("must have a number as its port; percent-encode @ : / ? # % in the password")
+    return SecretStr(uri)
+
+
+def _timezone(value: str) -> str:
+    """Accept the name of an IANA time zone."""
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, KeyError):
+        is_known = False
+    else:
+        is_known = True
+    if not is_known:
+        raise ValueError("must be the IANA name of a time zone, such as UTC or Europe/Berlin")
+    return value
+
+
+def _cron(value: str) -> str:
+    """Accept what the scheduler will accept as a crontab line."""
+    # Only who sets a cron expression pays for the import.
+    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415
+
+    try:
+        CronTrigger.from_crontab(value, timezone="UTC")
+    except (ValueError, TypeError):
+        is_cron = False
+    else:
+        is_cron = True
+    if not is_cron:
+        raise ValueError('must be a cron expression of five fields, such as "*/15 * * * *"')
+    return value
+
+
+_RULE = re.compile(r"!?([^/\s\[\]!]+)/([^/\s\[\]!]+)")
+
+
+def _project_rule(value: str) -> str:
+    """Accept `workspace/project`, with `*` and `?` in either part, and `!` before it."""
+    if not _RULE.fullmatch(value):
+        raise ValueError(
+            "must be workspace/project, such as acme/*, acme/cars or !acme/scratch-* (* and ? only)"
+        )
+    return value
+
+
+_Rule = Annotated[str, AfterValidator(_project_rule)]
+_SlugText = Annotated[str, StringConstraints(pattern=r"^[^/\s]+$")]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class SourceSettings(_Section):
+    """How the Roboflow API is read."""
+
+    url: Annotated[str, AfterValidator(_api_url)] = Field(
+        default="https://api.roboflow.com", description="Address of the API."
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="The key, where there is only one. Wins over `api_key_file`, and that over the key which "
+        "`roboflow login` saved. Not used where `[workspaces.<slug>]` names keys.",
+    )
+    api_key_file: str | None = Field(
+        default=None, description="A file that holds the key and nothing else but surrounding white space."
+    )
+    auth: Literal["header", "query"] = Field(
+        default="header",
+        description="How the key travels: in the `Authorization` header, or as `api_key` in the query, where "
+        "proxies and servers log it; only for a gateway that drops the header.",
+    )
+    connect_timeout_s: _Number = Field(
+        default=5,
+        gt=0,
+        le=300,
+        description="Longest wait for a connection. Beyond 5 s a host is down, not slow.",
+    )
+    read_timeout_s: _Number = Field(
+        default=30,
+        gt=0,
+        le=3600,
+        description="Longest silence of the API within an answer. Lists of large projects take seconds.",
+    )
+    total_s: _Number = Field(
+        default=120,
+        gt=0,
+        le=86400,
+        description="Longest time for one call with all its attempts and waits, so that one project "
+        "cannot use up a run.",
+    )
+    attempts: int = Field(
+        default=5,
+        ge=1,
+        le=20,
+        description="Attempts for one call. Five, with waits that double, ride out about 15 s of trouble.",
+    )
+    wait_initial_s: _Number = Field(
+        default=0.5,
+        gt=0,
+        le=60,
+        description="Upper bound of the first wait between attempts; it doubles each time, and the wait "
+        "itself is random below it.",
+    )
+    wait_max_s: _Number = Field(
+        default=30, gt=0, le=3600, description="Upper bound of every wait between attempts."
+    )
+    retry_after_cap_s: _Number = Field(
+        default=60,
+        ge=0,
+        le=3600,
+        description="Longest `Retry-After` that is honoured in full; a longer one is cut to this, lest a "
+        "mistaken header stop a run.",
+    )
+    requests_per_s: _Number = Field(
+        default=10,
+        ge=0,
+        le=10000,
+        description="Requests per second for one key, over all threads; 0 is no limit. Roboflow publishes "
+        "none; at 10 a thousand projects take two minutes.",
+    )
+    max_body_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        ge=1024,
+        le=1024**3,
+        description="Longest answer that is read, after decompression: about 400,000 batches. Bounds memory.",
+    )
+
+    @model_validator(mode="after")
+    def _check_waits(self) -> SourceSettings:
+        if self.wait_initial_s > self.wait_max_s:
+            raise ValueError("wait_initial_s must not be more than wait_max_s")
+        return self
+
+
+class WorkspaceSettings(_Section):
+    """The key of one workspace: exactly one of the three."""
+
+    api_key: SecretStr = Field(description="The key itself. Wins over the other two.")
+    api_key_file: str | None = Field(
+        default=None, description="A file that holds the key. Wins over `api_key_env`."
+    )
+    api_key_env: str | None = Field(
+        default=None, description="Name of the environment variable that holds the key."
+    )
+
+
+class SyncSettings(_Section):
+    """How one run goes about its work."""
+
+    concurrency: int = Field(
+        default=8,
+        ge=1,
+        le=64,
+        description="Projects read at once. Eight hide the API's latency; the rate limit bounds the load "
+        "anyway.",
+    )
+    deadline_s: _Number = Field(
+        default=600,
+        gt=0,
+        le=86400,
+        description="Longest run. What is not read by then is a failed observation, and first in line "
+        "next time.",
+    )
+    lease_s: _Number = Field(
+        default=60,
+        ge=5,
+        le=3600,
+        description="How long a run that died keeps others off its projects; a run that lives renews it.",
+    )
+
+
+class ScheduleSettings(_Section):
+    """When the daemon runs: `every` or `cron`, not both."""
+
+    every: Annotated[timedelta, BeforeValidator(_duration)] | None = Field(
+        default=None,
+        ge=timedelta(seconds=10),
+        le=timedelta(days=31),
+        description="Time between the starts of two runs: `15m`, `1h30m`, `1d`, ISO 8601 (`PT15M`) or "
+        "seconds"
+        "(`900`). 15 minutes where neither this nor `cron` is set.",
+    )
+    cron: Annotated[str, AfterValidator(_cron)] | None = Field(
+        default=None,
+        description='Start of each run as a cron expression of five fields: `"*/15 * * * *"`. Write weekdays '
+        "as names (`mon-fri`).",
+    )
+    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
+        default="UTC", description="Time zone of `cron`. UTC has no hour that is skipped or comes twice."
+    )
+    jitter_s: _Number = Field(
+        default=30,
+        ge=0,
+        le=3600,
+        description="Starts are moved by up to this much, by the same amount on the same host, so that "
+        "many installations do not knock at once.",
+    )
+    misfire_grace_s: _Number = Field(
+        default=300,
+        ge=1,
+        le=86400,
+        description="A start that is later than this (the host slept) is not made up for; it is recorded "
+        "as missed. Several late starts become one.",
+    )
+
+    @model_validator(mode="after")
+    def _check_one(self) -> ScheduleSettings:
+        if self.every is not None and self.cron is not None:
+            raise ValueError("every and cron exclude each other: keep one of them")
+        return self
+
+    @property
+    def interval(self) -> timedelta | None:
+        """Time between two runs; None where `cron` says when."""
+        return (self.every or timedelta(minutes=15)) if self.cron is None else None
+
+
+class GuardSettings(_Section):
+    """When an absence is believed."""
+
+    max_loss_share: _Number = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of a project's batches above which a loss in one reading is suspect. Merging "
+        "and deleting seldom take half.",
+    )
+    min_loss: int = Field(
+        default=5,
+        ge=1,
+        le=1_000_000,
+        description="Batches that must be lost before the share counts. Small projects empty out in big "
+        "shares.",
+    )
+    max_lookups: int = Field(
+        default=20,
+        ge=0,
+        le=1000,
+        description="Missing batches that are asked for one by one in one reading: two seconds at ten "
+        "requests per second. The others wait for a second reading.",
+    )
+    hold_s: _Number = Field(
+        default=3600,
+        ge=0,
+        le=2_592_000,
+        description="How long a suspected loss must last before it is cross-examined. Outages are "
+        "shorter, mostly.",
+    )
+
+    @property
+    def rules(self) -> GuardRules:
+        """The same, as the guard takes it."""
+        return GuardRules(
+            max_loss_share=self.max_loss_share,
+            min_loss=self.min_loss,
+            max_lookups=self.max_lookups,
+            hold=timedelta(seconds=self.hold_s),
+        )
+
+
+class LogSettings(_Section):
+    """What is said on standard error, and how."""
+
+    format: Annotated[Literal["console", "json", "auto"], BeforeValidator(_lower)] = Field(
+        default="console",
+        description="Lines for people, JSON lines for machines, or `auto`: lines on a terminal, JSON "
+        "elsewhere.",
+    )
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+        default="info",
+        description="The least that is said. Libraries speak from warning on, whatever this is.",
+    )
+
+
+class DatabaseSettings(_Section):
+    """The Postgres that keeps the ledger."""
+
+    url: Annotated[SecretStr, AfterValidator(_database_url)] | None = Field(
+        default=None,
+        description="`postgresql://user:password@host:5432/database?sslmode=verify-full`: a libpq "
+        "connection URI"
+        "with any parameter of libpq. Unset: the embedded database.",
+    )
+    connect_timeout_s: int = Field(
+        default=10,
+        ge=2,
+        le=300,
+        description="Longest wait for a connection, in whole seconds; a `connect_timeout` in the address "
+        "wins. libpq would wait for ever.",
+    )
+    statement_timeout_s: _Number = Field(
+        default=60,
+        ge=0,
+        le=86400,
+        description="Longest statement; 0 is no limit. Applying a project takes well under a second.",
+    )
+    lock_timeout_s: _Number = Field(
+        default=10,
+        ge=0,
+        le=86400,
+        description="Longest wait for a lock; 0 is no limit. Ours are held for one short transaction.",
+    )
+    pool_size: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Connections kept. Threads mostly wait for the API, so fewer than `sync.concurrency` "
+        "are enough.",
+    )
+    pool_timeout_s: _Number = Field(
+        default=30, gt=0, le=3600, description="Longest wait for one of the connections."
+    )
+
+
+class Key(NamedTuple):
+    """An API key, and its workspace; None where the key itself has to be asked."""
+
+    workspace: str | None
+    secret: SecretStr
+
+
+class Settings(BaseSettings):
+    """All that can be set. Made by `load`; keywords and defaults alone where it is called directly."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, case_sensitive=True
+    )
+
+    home: Path | None = Field(
+        default=None,
+        description="Folder of the embedded database. Unset: `/var/lib/batchledger` for root, else "
+        "`$XDG_DATA_HOME/batchledger` or `~/.local/share/batchledger`.",
+    )
+    projects: Annotated[tuple[_Rule, ...], BeforeValidator(_items)] = Field(
+        default=(),
+        description="What to follow: names, patterns with `*` and `?`, and exclusions with `!`, such as "
+        '`["acme/*", "!acme/scratch-*"]`; with commas between them in the variable. An exclusion always '
+        "wins, wherever it stands. Exclusions alone leave all the rest in; absent: all that the keys see.",
+    )
+    source: SourceSettings = SourceSettings()
+    workspaces: dict[_SlugText, WorkspaceSettings] = {}
+    sync: SyncSettings = SyncSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    guard: GuardSettings = GuardSettings()
+    log: LogSettings = LogSettings()
+    database: DatabaseSettings = DatabaseSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 -- The signature is pydantic's.
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave out the sources that would read the process's own environment and files."""
+        return (init_settings,)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """The keys of the workspaces that are named; else the single one; else none."""
+        if self.workspaces:
+            return tuple(Key(slug, workspace.api_key) for slug, workspace in self.workspaces.items())
+        return (Key(None, self.source.api_key),) if self.source.api_key else ()
+
+    @property
+    def project_filter(self) -> ProjectFilter:
+        """The rules of `projects`, ready to decide."""
+        return ProjectFilter(self.projects)
+
+
+class ProjectFilter:
+    """
+    Decides which projects are followed. An exclusion always wins, so the order of the rules means nothing.
+
+    Args:
+        rules: `workspace/project`, with `*` and `?` in either part; exclusions begin with `!`.
+    """
+
+    def __init__(self, rules: Iterable[str] = ()) -> None:
+        slugs = [(rule.startswith("!"), Slug(*rule.removeprefix("!").split("/"))) for rule in rules]
+        self._excluded = tuple(slug for is_exclusion, slug in slugs if is_exclusion)
+        self._included = tuple(slug for is_exclusion, slug in slugs if not is_exclusion) or (Slug("*", "*"),)
+
+    def admits(self, slug: Slug) -> bool:
+        """Say whether the project is followed."""
+        return _matches(slug, self._included) and not _matches(slug, self._excluded)
+
+    @property
+    def named(self) -> tuple[Slug, ...]:
+        """The projects that are followed by exact name, in the order written: each must be visible."""
+        exact = (slug for slug in self._included if not {"*", "?"} & set(str(slug)))
+        return tuple(dict.fromkeys(slug for slug in exact if self.admits(slug)))
+
+    def unseen(self, visible: Collection[Slug]) -> tuple[Slug, ...]:
+        """Return the projects that are followed by exact name and that no key can see."""
+        return tuple(slug for slug in self.named if slug not in visible)
+
+
+def _matches(slug: Slug, patterns: Iterable[Slug]) -> bool:
+    return any(
+        fnmatchcase(slug.workspace, pattern.workspace) and fnmatchcase(slug.project, pattern.project)
+        for pattern in patterns
+    )
