@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from etl.records import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from etl.records import Snapshot
 
@@ -141,8 +142,9 @@ def question(
         suspicion is Rule.UNREADABLE_RECORD or not _has_lasted(loss_suspected_since, at, rules.hold)
     ):
         return Question(lost=lost, stale=stale, suspicion=suspicion, is_final=True)
-    look_up = (*sorted(lost), *sorted(unlisted))[: rules.max_lookups]
-    return Question(lost=lost, stale=stale, look_up=look_up, suspicion=suspicion)
+    first = _sample(lost, rules.max_lookups, at)
+    then = _sample(unlisted, rules.max_lookups - len(first), at)
+    return Question(lost=lost, stale=stale, look_up=(*first, *then), suspicion=suspicion)
 
 
 def conclude(known: Known, asked: Question, look_ups: Mapping[str, LookUp]) -> Belief:
@@ -152,11 +154,12 @@ def conclude(known: Known, asked: Question, look_ups: Mapping[str, LookUp]) -> B
     Args:
         known: What was believed before this answer.
         asked: What the answer left open.
-        look_ups: An answer for each id of `asked.look_up`.
+        look_ups: The answers for the ids of `asked.look_up`; one that is lacking counts as inconclusive.
     """
-    found = tuple(look_up.batch for look_up in look_ups.values() if isinstance(look_up, Found))
-    denied = frozenset(batch_id for batch_id, look_up in look_ups.items() if isinstance(look_up, NotFound))
-    rule = _verdict(known, asked, look_ups)
+    answers = {batch_id: look_ups.get(batch_id, Inconclusive()) for batch_id in asked.look_up}
+    found = tuple(answer.batch for answer in answers.values() if isinstance(answer, Found))
+    denied = frozenset(batch_id for batch_id, answer in answers.items() if isinstance(answer, NotFound))
+    rule = _verdict(known, asked, answers)
     if rule is not None:
         return Belief(found=found, rule=rule)
     gone = denied | asked.stale
@@ -180,16 +183,21 @@ def _has_lasted(since: datetime | None, at: datetime, hold: timedelta) -> bool:
     return since is not None and at - since >= hold
 
 
-def _verdict(known: Known, asked: Question, look_ups: Mapping[str, LookUp]) -> Rule | None:
+def _sample(ids: Collection[str], count: int, at: datetime) -> tuple[str, ...]:
+    """Choose whom to ask, others at another time, so that no batch stays out of every sample."""
+    if len(ids) <= count:
+        return tuple(sorted(ids))
+    by_lot = sorted(ids, key=lambda batch_id: blake2b(f"{at.isoformat()} {batch_id}".encode()).digest())
+    return tuple(sorted(by_lot[:count]))
+
+
+def _verdict(known: Known, asked: Question, answers: Mapping[str, LookUp]) -> Rule | None:
     """Name the rule that keeps the observation suspect; None when every absence has its explanation."""
     if asked.is_final:
         return asked.suspicion
-    newly_found = {
-        batch_id for batch_id, look_up in look_ups.items() if isinstance(look_up, Found)
-    } - known.unlisted
-    if newly_found:
+    examined = [answer for batch_id, answer in answers.items() if batch_id not in known.unlisted]
+    if any(isinstance(answer, Found) for answer in examined):
         return Rule.SHORT_LIST
-    examined = [look_up for batch_id, look_up in look_ups.items() if batch_id not in known.unlisted]
-    if asked.suspicion and not (examined and all(isinstance(look_up, NotFound) for look_up in examined)):
+    if asked.suspicion and not (examined and all(isinstance(answer, NotFound) for answer in examined)):
         return Rule.UNCONFIRMED_LOSS
     return None

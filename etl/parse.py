@@ -7,12 +7,13 @@ raises `PayloadError` and nothing of it is believed. Pure: no I/O, no clock.
 
 from __future__ import annotations
 
+import decimal
 import json
-import math
+import re
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
 import msgspec
 
@@ -20,13 +21,20 @@ from etl.errors import PayloadError
 from etl.records import Batch, Listing, Project, Reject, Slug, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MAX_COUNT: Final = 2**31 - 1
 """Largest count that is believed: the largest `integer` of Postgres."""
 
-_MAX_ID: Final = 1_500
-"""Longest id, in characters: Firestore's own limit."""
+_MAX_ID: Final = 1_000
+"""Longest id or slug, in bytes: two of them still fit one index row of Postgres (2,704 bytes)."""
+
+_MAX_DEPTH: Final = 100
+"""Deepest nesting that is stored as JSON; a database may refuse what is some thousand levels deep."""
+
+_MAX_WHOLE_DIGITS: Final = 131_072
+_MAX_FRACTION_DIGITS: Final = 16_383
+"""The digits before and after the point that `numeric`, and so `jsonb`, can hold."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST: Final = _EPOCH
@@ -35,6 +43,12 @@ _UNITLESS_FROM_S: Final = 946_684_800
 """2000-01-01, in seconds. From here to 2100 seconds and milliseconds cannot be taken for one another."""
 _UNITLESS_TO_S: Final = 4_102_444_800
 _NANOSECONDS: Final = 1_000_000_000
+
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+"""The characters that no text of Postgres can hold: NUL and half a surrogate pair."""
+
+_EXACT: Final = decimal.Context(prec=decimal.MAX_PREC, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
+"""Arithmetic without rounding; the default keeps 28 digits."""
 
 
 class _Timestamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -54,10 +68,26 @@ class _PlainBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fa
     num_jobs: int | None = msgspec.field(name="numJobs", default=None)
 
 
-_RECORDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
+class _Identity(msgspec.Struct, frozen=True, gc=False):
+    """The id of a record of which nothing else can be decoded."""
+
+    id: str
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+_LEVEL: Final = msgspec.json.Decoder(list[msgspec.Raw] | dict[str, msgspec.Raw])
 _PLAIN: Final = msgspec.json.Decoder(_PlainBatch)
-_LOOSE: Final = msgspec.json.Decoder(float_hook=Decimal)
+_IDENTITY: Final = msgspec.json.Decoder(_Identity)
+_JSON: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)
+_EXTRA: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic")
+_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+_Record: TypeAlias = msgspec.Raw | object
+"""One JSON value: its own text, or decoded already where the whole had to be taken apart by force."""
 
 
 class _UnusableError(Exception):
@@ -79,7 +109,8 @@ def parse_batches(body: bytes) -> Snapshot:
 
     Source: Roboflow documentation, "List Image Batches"; the bare list: Roboflow's CLI.
     """
-    return _snapshot(_records(body, "batches"))
+    whole = _opened(body)
+    return _snapshot(whole if isinstance(whole, list) else _list_of(_object(whole), "batches"))
 
 
 def parse_batch(body: bytes, batch_id: str) -> Batch:
@@ -95,9 +126,8 @@ def parse_batch(body: bytes, batch_id: str) -> Batch:
 
     Source: Roboflow documentation, "View Batch"; the wrapped form: Roboflow's SDK tests.
     """
-    fields = _object(body)
-    record = fields.get("batch", fields)
-    parsed = _parse_record(0, _raw(record))
+    fields = _object(_opened(body))
+    parsed = _parse_record(0, fields.get("batch", msgspec.Raw(body)))
     if isinstance(parsed, Reject):
         raise PayloadError(f"the look-up of a batch cannot be used: {parsed.reason}")
     if parsed.batch_id != batch_id:
@@ -114,8 +144,8 @@ def parse_root(body: bytes) -> str:
 
     Source: Roboflow documentation, "Authentication".
     """
-    workspace = _object(body).get("workspace")
-    if not isinstance(workspace, str) or not workspace:
+    workspace = _opened(_object(_opened(body)).get("workspace"))
+    if not isinstance(workspace, str) or not _is_id(workspace):
         raise PayloadError("the source's root does not name the key's workspace")
     return workspace
 
@@ -133,11 +163,12 @@ def parse_workspace(body: bytes, workspace: str) -> Listing:
 
     Source: Roboflow documentation, "Get a Workspace".
     """
-    inner = _object(body).get("workspace")
-    rows = inner.get("projects") if isinstance(inner, dict) else None
-    if not isinstance(rows, list):
-        raise PayloadError("the answer has no list `workspace.projects`")
-    parsed = [_project(position, row, workspace) for position, row in enumerate(rows)]
+    inner = _opened(_object(_opened(body)).get("workspace"))
+    if not isinstance(inner, dict):
+        raise PayloadError("the answer has no object `workspace`")
+    rows = _list_of(inner, "projects")
+    read = [_project(position, row, workspace) for position, row in enumerate(rows)]
+    parsed = tuple(_without_repeats(rows, read))
     return Listing(
         workspace,
         projects=tuple(project for project in parsed if isinstance(project, Project)),
@@ -155,14 +186,14 @@ def error_text(body: bytes) -> str:
     error = fields.get("error")
     inner = error.get("message") if isinstance(error, dict) else error
     message = inner if inner is not None else fields.get("message")
-    return message if isinstance(message, str) else ""
+    return _storable(message) if isinstance(message, str) else ""
 
 
 def error_type(body: bytes) -> str:
     """Find `error.type` in an error's body; empty when there is none."""
     error = _fields_of_error(body).get("error")
     kind = error.get("type") if isinstance(error, dict) else None
-    return kind if isinstance(kind, str) else ""
+    return _storable(kind) if isinstance(kind, str) else ""
 
 
 def parse_time(value: object) -> tuple[datetime, bool]:
@@ -184,43 +215,34 @@ def parse_time(value: object) -> tuple[datetime, bool]:
     if isinstance(value, str):
         return _from_iso(value)
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
-        return _from_number(Decimal(value))
+        return _from_number(value)
     raise ValueError("is no time")
 
 
-def _records(body: bytes, key: str) -> Sequence[msgspec.Raw | object]:
-    """Find the list of records, each as its own JSON text where the body can be taken apart at all."""
+def _opened(record: _Record) -> _Record:
+    """
+    Take apart one level, each member as its own JSON text.
+
+    What the strict decoder refuses as a whole, such as a byte order mark or half a surrogate pair in one
+    name, is taken apart to the bottom instead.
+    """
+    if not isinstance(record, (bytes, msgspec.Raw)):
+        return record
     try:
-        if body.lstrip()[:1] == b"[":
-            return _LIST.decode(body)
-        fields = _RECORDS.decode(body)
-        if "error" in fields or key not in fields:
-            raise _shape_error(_object(body), key)
-        return _LIST.decode(fields[key])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _loose_records(body, key)
+        level: list[msgspec.Raw] | dict[str, msgspec.Raw] = _LEVEL.decode(record)
+    except _UNDECODABLE:
+        return _opened_by_force(bytes(record))
+    return level
 
 
-def _loose_records(body: bytes, key: str) -> list[object]:
-    """Take apart what the strict decoder refuses as a whole, such as a lone surrogate in one name."""
+def _opened_by_force(body: bytes) -> object:
     whole = _loads(body)
-    if isinstance(whole, list):
-        return whole
-    fields = whole if isinstance(whole, dict) else {}
-    records = fields.get(key)
-    if "error" in fields or not isinstance(records, list):
-        raise _shape_error(fields, key)
-    return records
+    if _is_deeper(whole, _MAX_DEPTH):
+        raise PayloadError("the answer is nested too deeply")
+    return whole
 
 
-def _shape_error(fields: dict[str, Any], key: str) -> PayloadError:
-    if "error" in fields:
-        return PayloadError("the source answered 200 with an error in the body")
-    return PayloadError(f"the answer has no list `{key}`")
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    whole = _loads(body)
+def _object(whole: object) -> Mapping[str, _Record]:
     if not isinstance(whole, dict):
         raise PayloadError("the answer is JSON, but no object")
     if "error" in whole:
@@ -228,15 +250,18 @@ def _object(body: bytes) -> dict[str, Any]:
     return whole
 
 
+def _list_of(fields: Mapping[str, _Record], key: str) -> Sequence[_Record]:
+    records = _opened(fields.get(key))
+    if not isinstance(records, list):
+        raise PayloadError(f"the answer has no list `{key}`")
+    return records
+
+
 def _loads(body: bytes) -> object:
     try:
-        return json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
-    except (ValueError, RecursionError, InvalidOperation) as error:
+        return _JSON.decode(body.decode("utf-8-sig", "surrogatepass"))
+    except (ValueError, RecursionError, decimal.InvalidOperation) as error:
         raise PayloadError(f"the answer is not JSON ({len(body)} bytes{_looks_like(body)})") from error
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _looks_like(body: bytes) -> str:
@@ -251,69 +276,56 @@ def _fields_of_error(body: bytes) -> dict[str, Any]:
     return whole if isinstance(whole, dict) else {}
 
 
-def _snapshot(records: Sequence[msgspec.Raw | object]) -> Snapshot:
-    parsed = [_parse_record(position, _raw(record)) for position, record in enumerate(records)]
+def _snapshot(records: Sequence[_Record]) -> Snapshot:
+    parsed = [_parse_record(position, record) for position, record in enumerate(records)]
     batches = [record for record in parsed if isinstance(record, Batch)]
-    rejects = [record for record in parsed if isinstance(record, Reject)]
     if len({batch.batch_id for batch in batches}) < len(batches):
-        return _without_duplicates(records, parsed)
-    return Snapshot(tuple(batches), tuple(rejects))
+        parsed = _without_duplicates(records, parsed)
+    return Snapshot(
+        tuple(record for record in parsed if isinstance(record, Batch)),
+        tuple(record for record in parsed if isinstance(record, Reject)),
+    )
 
 
-def _without_duplicates(
-    records: Sequence[msgspec.Raw | object], parsed: Sequence[Batch | Reject]
-) -> Snapshot:
+def _without_duplicates(records: Sequence[_Record], parsed: Sequence[Batch | Reject]) -> list[Batch | Reject]:
     """Keep the first of equal records; of records that contradict one another believe none."""
-    by_id: defaultdict[str, list[int]] = defaultdict(list)
+    by_id: defaultdict[str, list[tuple[int, Batch]]] = defaultdict(list)
     for position, record in enumerate(parsed):
         if isinstance(record, Batch):
-            by_id[record.batch_id].append(position)
-    twice = {
-        position: reject
-        for positions in by_id.values()
-        for position, reject in _duplicates(positions, records, parsed)
-    }
-    kept = [twice.get(position, record) for position, record in enumerate(parsed)]
-    return Snapshot(
-        tuple(record for record in kept if isinstance(record, Batch)),
-        tuple(record for record in kept if isinstance(record, Reject)),
-    )
+            by_id[record.batch_id].append((position, record))
+    twice = dict(_duplicates(by_id.values()))
+    return [
+        Reject(position, twice[position], _raw_text(records[position]), record.batch_id)
+        if isinstance(record, Batch) and position in twice
+        else record
+        for position, record in enumerate(parsed)
+    ]
 
 
-def _duplicates(
-    positions: list[int], records: Sequence[msgspec.Raw | object], parsed: Sequence[Batch | Reject]
-) -> Iterator[tuple[int, Reject]]:
-    is_agreed = all(parsed[position] == parsed[positions[0]] for position in positions)
-    reason = (
-        f"id repeats the record at position {positions[0]}"
-        if is_agreed
-        else f"id appears {len(positions)} times with different values"
-    )
-    for position in positions[1:] if is_agreed else positions:
-        batch = parsed[position]
-        batch_id = batch.batch_id
-        yield position, Reject(position, reason, _text(_raw(records[position])), batch_id)
+def _duplicates(groups: Iterable[list[tuple[int, Batch]]]) -> Iterator[tuple[int, str]]:
+    for group in groups:
+        (first, batch), *rest = group
+        if all(other == batch for _, other in rest):
+            yield from ((position, f"id repeats the record at position {first}") for position, _ in rest)
+        else:
+            reason = f"id appears {len(group)} times with different values"
+            yield from ((position, reason) for position, _ in group)
 
 
-def _raw(record: msgspec.Raw | object) -> bytes:
+def _raw_text(record: _Record) -> str:
+    """Give a record as text that a database can store; bytes that are no text are kept escaped."""
+    if not isinstance(record, msgspec.Raw):
+        return json.dumps(record, default=str)
+    return bytes(record).decode("utf-8", errors="backslashreplace")
+
+
+def _parse_record(position: int, record: _Record) -> Batch | Reject:
     if isinstance(record, msgspec.Raw):
-        return bytes(record)
-    return json.dumps(record, default=_plain_number).encode()
-
-
-def _plain_number(value: object) -> float | str:
-    """Keep a number that is no exact float as its text."""
-    if not isinstance(value, Decimal):
-        raise TypeError(type(value).__name__)
-    plain = float(value)
-    return plain if math.isfinite(plain) and Decimal(repr(plain)) == value else str(value)
-
-
-def _parse_record(position: int, raw: bytes) -> Batch | Reject:
-    try:
-        return _from_plain(_PLAIN.decode(raw))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _UnusableError):
-        return _parse_loosely(position, raw)
+        try:
+            return _from_plain(_PLAIN.decode(record))
+        except (*_UNDECODABLE, _UnusableError):
+            pass
+    return _parse_loosely(position, record)
 
 
 def _from_plain(record: _PlainBatch) -> Batch:
@@ -335,31 +347,33 @@ def _from_plain(record: _PlainBatch) -> Batch:
     return Batch(record.id, record.images, name, record.num_jobs, at)
 
 
-def _parse_loosely(position: int, raw: bytes) -> Batch | Reject:
+def _parse_loosely(position: int, record: _Record) -> Batch | Reject:
     batch_id = None
     try:
-        fields = _fields(raw)
+        fields = _fields(record)
         batch_id = _id(fields)
         return _from_fields(batch_id, fields)
     except _UnusableError as error:
-        return Reject(position, str(error), _text(raw), batch_id)
+        return Reject(position, str(error), _raw_text(record), batch_id or _id_alone(record))
 
 
-def _fields(raw: bytes) -> dict[str, Any]:
+def _fields(record: _Record) -> dict[str, Any]:
     try:
-        fields = _LOOSE.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation):
-        fields = _fields_by_force(raw)
+        fields = _loads(bytes(record)) if isinstance(record, msgspec.Raw) else record
+    except PayloadError as error:
+        raise _UnusableError("record cannot be decoded") from error
     if not isinstance(fields, dict):
         raise _UnusableError("record is not an object")
     return fields
 
 
-def _fields_by_force(raw: bytes) -> object:
+def _id_alone(record: _Record) -> str | None:
+    """Read the id past whatever cannot be decoded, since the batch is there all the same."""
     try:
-        return _loads(raw)
-    except PayloadError as error:
-        raise _UnusableError("record cannot be decoded") from error
+        value = _IDENTITY.decode(record).id if isinstance(record, msgspec.Raw) else ""
+    except _UNDECODABLE:
+        return None
+    return value if _is_id(value) else None
 
 
 def _id(fields: dict[str, Any]) -> str:
@@ -372,7 +386,13 @@ def _id(fields: dict[str, Any]) -> str:
 
 
 def _is_id(value: str) -> bool:
-    return 0 < len(value) <= _MAX_ID and value.isprintable() and "/" not in value and value not in (".", "..")
+    return (
+        0 < len(value) <= _MAX_ID
+        and value.isprintable()
+        and "/" not in value
+        and value not in (".", "..")
+        and (value.isascii() or len(value.encode()) <= _MAX_ID)
+    )
 
 
 def _from_fields(batch_id: str, fields: dict[str, Any]) -> Batch:
@@ -416,7 +436,12 @@ def _name(value: object) -> str | None:
 
 
 def _is_storable(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    return _UNSTORABLE.search(text) is None
+
+
+def _storable(text: str) -> str:
+    """Write what cannot be stored as its escape."""
+    return _UNSTORABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _uploaded(value: object) -> tuple[datetime | None, bool]:
@@ -453,22 +478,15 @@ def _from_iso(value: str) -> tuple[datetime, bool]:
 
 
 def _has_at_most_six_digits(value: str) -> bool:
-    _, dot, fraction = value.replace(",", ".").partition(".")
-    digits = len(fraction) - len(fraction.lstrip("0123456789"))
-    return not dot or not fraction[6:digits].strip("0")
+    return not any(digits[6:].strip("0") for digits in re.findall(r"[.,](\d+)", value))
 
 
-def _from_number(value: Decimal) -> tuple[datetime, bool]:
-    if _UNITLESS_FROM_S <= value < _UNITLESS_TO_S:
-        return _from_microseconds(value * 1_000_000)
-    if _UNITLESS_FROM_S * 1_000 <= value < _UNITLESS_TO_S * 1_000:
-        return _from_microseconds(value * 1_000)
+def _from_number(value: int | Decimal) -> tuple[datetime, bool]:
+    for decimals, unit_per_s in ((6, 1), (3, 1_000)):
+        if _UNITLESS_FROM_S * unit_per_s <= value < _UNITLESS_TO_S * unit_per_s:
+            microseconds = Decimal(value).scaleb(decimals, _EXACT)
+            return _at_microsecond(int(microseconds)), int(microseconds) == microseconds
     raise ValueError("is a number outside 2000 to 2100, both as seconds and as milliseconds")
-
-
-def _from_microseconds(value: Decimal) -> tuple[datetime, bool]:
-    whole = int(value)
-    return _at_microsecond(whole), value == whole
 
 
 def _at_microsecond(microseconds: int) -> datetime:
@@ -489,51 +507,72 @@ def _is_integer(value: object) -> TypeGuard[int]:
 
 
 def _extra(fields: dict[str, Any]) -> str | None:
-    """Keep what we do not know as JSON text with sorted keys; text no database can store is kept escaped."""
+    """
+    Keep what we do not know as JSON text with sorted keys.
+
+    What `jsonb` cannot hold is kept as one text, `{"unstorable": "…"}`.
+    """
     if not fields:
         return None
+    if not _is_deeper(fields, _MAX_DEPTH) and _fits_jsonb(fields):
+        return _EXTRA.encode(fields).decode()
     try:
-        text = json.dumps(fields, sort_keys=True, default=_plain_number)
-    except (ValueError, RecursionError) as error:
-        raise _UnusableError("a field that we do not know cannot be kept") from error
-    if _has_unstorable_escape(text):
-        return json.dumps({"unstorable": text})
-    return text
+        return json.dumps({"unstorable": json.dumps(fields, sort_keys=True, default=str)})
+    except RecursionError as error:
+        raise _UnusableError("a field that we do not know is nested too deeply") from error
 
 
-def _has_unstorable_escape(text: str) -> bool:
-    try:
-        return not all(_is_storable(part) for part in _texts(json.loads(text)))
-    except RecursionError:
-        return True
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        yield from value
-        yield from _texts_of(value.values())
+def _is_deeper(value: object, levels: int) -> bool:
+    members: Iterable[object] = ()
+    if isinstance(value, dict):
+        members = value.values()
     elif isinstance(value, list):
-        yield from _texts_of(value)
+        members = value
+    return levels < 0 or any(_is_deeper(member, levels - 1) for member in members)
 
 
-def _texts_of(values: Iterable[object]) -> Iterator[str]:
-    for value in values:
-        yield from _texts(value)
+def _fits_jsonb(value: object) -> bool:
+    if isinstance(value, str):
+        return _is_storable(value)
+    if isinstance(value, Decimal):
+        return _fits_numeric(value)
+    if isinstance(value, dict):
+        return all(_is_storable(key) and _fits_jsonb(member) for key, member in value.items())
+    return not isinstance(value, list) or all(_fits_jsonb(member) for member in value)
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", errors="backslashreplace").replace("\0", "\\u0000")
+def _fits_numeric(value: Decimal) -> bool:
+    exponent = value.as_tuple().exponent
+    return (
+        isinstance(exponent, int)
+        and exponent >= -_MAX_FRACTION_DIGITS
+        and value.adjusted() < _MAX_WHOLE_DIGITS
+    )
 
 
-def _project(position: int, row: object, workspace: str) -> Project | Reject:
-    fields = row if isinstance(row, dict) else {}
+def _project(position: int, row: _Record, workspace: str) -> Project | Reject:
+    try:
+        fields = _fields(row)
+    except _UnusableError as error:
+        return Reject(position, str(error), _raw_text(row))
     address = fields.get("id")
     slug = address.rpartition("/")[2] if isinstance(address, str) else ""
     if not _is_id(slug):
-        return Reject(position, "id is not `workspace/project`", _text(_raw(row)))
+        return Reject(position, "id is not `workspace/project`", _raw_text(row))
     return Project(Slug(workspace, slug), _label(fields.get("name")), _label(fields.get("type")))
+
+
+def _without_repeats(
+    rows: Sequence[_Record], parsed: Sequence[Project | Reject]
+) -> Iterator[Project | Reject]:
+    """Keep the first of the rows with one address."""
+    first: dict[Slug, int] = {}
+    for position, project in enumerate(parsed):
+        if isinstance(project, Reject) or first.setdefault(project.slug, position) == position:
+            yield project
+        else:
+            reason = f"id repeats the project at position {first[project.slug]}"
+            yield Reject(position, reason, _raw_text(rows[position]))
 
 
 def _label(value: object) -> str | None:
