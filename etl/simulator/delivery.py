@@ -99,7 +99,7 @@ class Wire:
 
 def is_reset(connection: socket.socket) -> bool:
     """Whether the connection is to be reset instead of ended."""
-    return connection.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET)) == _RESET
+    return any(connection.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET)))
 
 
 def _head(answer: Answer, *, is_chunked: bool = False) -> bytes:

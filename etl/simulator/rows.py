@@ -41,6 +41,8 @@ class Job(msgspec.Struct, frozen=True, gc=False):
 
 def to_ms(at: datetime) -> int:
     """Milliseconds since 1970, floored: the precision that Roboflow has been seen to keep."""
+    if at.tzinfo is None:
+        raise ValueError(f"{at.isoformat()} has no time zone; write for example {at.isoformat()}Z")
     return (at - _EPOCH) // _MILLISECOND
 
 

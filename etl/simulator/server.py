@@ -15,6 +15,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR, SHUT_WR, socket
+from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -168,6 +169,10 @@ class _Server(ThreadingHTTPServer):
         self._open: set[socket] = set()
         self._open_lock = threading.Lock()
         super().__init__((simulator.settings.host, simulator.settings.port), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without looking up the host's name, which nobody needs and which can take seconds."""
+        TCPServer.server_bind(self)
 
     def hang_up(self) -> None:
         """Wake every thread that waits for its connection's next request."""

@@ -104,8 +104,10 @@ class World:
 
     def step(self, at: datetime, *, events: int | None = None) -> tuple[Event, ...]:
         """Let random events happen in random projects: so many as asked for, else one to three."""
-        count = self._rng.randint(1, _MOST_EVENTS) if events is None else events
         projects = tuple(self._projects.values())
+        if not projects:
+            return ()
+        count = self._rng.randint(1, _MOST_EVENTS) if events is None else events
         return tuple(happen(self._rng.choice(projects), self._rng, at) for _ in range(count))
 
     def change(self, share: float) -> int:
