@@ -90,12 +90,20 @@ class Ledger(Protocol):
         """Make sure that each project has its row, and return what is held of each."""
         ...
 
-    def claim(self, run_id: int, project_ids: Collection[int], *, lease_s: float) -> Sequence[ProjectState]:
-        """Claim the projects that nobody else holds, stalest first, and return what is held of each."""
+    def tracked(self) -> Mapping[Slug, ProjectState]:
+        """Return what is held of each project that the ledger follows."""
         ...
 
-    def renew(self, run_id: int, *, lease_s: float) -> None:
-        """Push the end of the run's claims to `lease_s` from now."""
+    def untrack(self, project_ids: Collection[int]) -> None:
+        """Mark projects that the settings do not ask for any more; their history stays."""
+        ...
+
+    def claim(self, run_id: int, project_ids: Collection[int]) -> Sequence[ProjectState]:
+        """Claim the projects that no living run holds, stalest first, and return what is held of each."""
+        ...
+
+    def renew(self, run_id: int) -> None:
+        """Push the end of the run's lease."""
         ...
 
     def known(self, project_id: int) -> Known:
@@ -119,4 +127,8 @@ class Ledger(Protocol):
 
     def record(self, run_id: int, observations: Sequence[Observation]) -> int:
         """Write observations that changed nothing, many at a time; return how many were ours to write."""
+        ...
+
+    def note_tick(self, scheduled_at: datetime, reason: str, *, recorded_at: datetime) -> None:
+        """Note a scheduled time at which no run started; the same one twice is noted once."""
         ...

@@ -1,0 +1,171 @@
+"""The way to the database: engines, the schema's revision, and what its errors mean to us."""
+
+from __future__ import annotations
+
+import io
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from etl.errors import DatabaseUnavailableError, SchemaMismatchError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alembic.config import Config
+    from sqlalchemy import Connection, Engine
+
+_SCHEMES: Final = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+def engine(url: str, *, pool_size: int = 5, connect_timeout_s: int = 10) -> Engine:
+    """
+    Make an engine for a libpq URL; nothing is connected yet.
+
+    Args:
+        url: `postgresql://…`; its parameters (sslmode, application_name, …) are libpq's.
+        pool_size: Connections that are kept; none beyond it is made.
+        connect_timeout_s: Seconds to wait for a connection to be made, unless the URL says otherwise.
+
+    Raises:
+        SettingsError: The URL is not one of Postgres.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise SettingsError("DATABASE_URL cannot be read", remedy=_URL_REMEDY) from None
+    if parsed.drivername not in _SCHEMES:
+        raise SettingsError("DATABASE_URL is not a URL of Postgres", remedy=_URL_REMEDY)
+    defaults = {"connect_timeout": str(connect_timeout_s), "application_name": "batchledger"}
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg").update_query_dict(
+            {name: value for name, value in defaults.items() if name not in parsed.query}
+        ),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
+
+
+_URL_REMEDY: Final = "write it as postgresql://user:password@host:5432/database"
+
+
+@contextmanager
+def connect(url: str) -> Iterator[Connection]:
+    """
+    Connect once, for one purpose, without a pool.
+
+    Raises:
+        DatabaseUnavailableError: The database cannot be reached, or went away.
+    """
+    connections = engine(url, pool_size=1)
+    try:
+        with translated(connections), connections.connect() as connection:
+            yield connection
+    finally:
+        connections.dispose()
+
+
+@contextmanager
+def translated(connections: Engine) -> Iterator[None]:
+    """Turn the loss of the database into our own error, which names it and holds no secret."""
+    try:
+        yield
+    except OperationalError as error:
+        raise unavailable(connections, error) from None
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise unavailable(connections, error) from None
+
+
+def unavailable(connections: Engine, error: BaseException) -> DatabaseUnavailableError:
+    """Say which database cannot be used, and why, in one line."""
+    url = connections.url
+    where = f"{url.host or url.query.get('host') or 'local socket'}/{url.database or ''}"
+    cause = getattr(error, "orig", None) or error
+    reason = " ".join(str(cause).split()) or type(cause).__name__
+    return DatabaseUnavailableError(
+        f"the database at {where} cannot be used: {reason}",
+        remedy="see that it runs and that DATABASE_URL is right; `batchledger check` tells more",
+    )
+
+
+def head() -> str:
+    """Return the revision that this program was written for: file name and revision are one."""
+    return max(_revisions())
+
+
+def revision(connection: Connection) -> str | None:
+    """Return the revision of the database; None if it was never migrated."""
+    exists = connection.scalar(text("SELECT to_regclass('ledger.alembic_version') IS NOT NULL"))
+    if not exists:
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM ledger.alembic_version"))
+    return found
+
+
+def require_head(connection: Connection) -> None:
+    """
+    Refuse a database of another revision than this program's.
+
+    Raises:
+        SchemaMismatchError: It is older (migrate it) or newer (upgrade the program).
+    """
+    found, wanted = revision(connection), head()
+    if found == wanted:
+        return
+    if found is not None and found not in _revisions():
+        raise SchemaMismatchError(
+            f"the database is at revision {found}, newer than this program's {wanted}",
+            remedy="upgrade batchledger",
+        )
+    was = "has no schema yet" if found is None else f"is at revision {found}"
+    raise SchemaMismatchError(
+        f"the database {was}; this program needs {wanted}", remedy="run `batchledger migrate`"
+    )
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the schema to this program's revision, in one transaction under a lock, and commit."""
+    from alembic import command  # noqa: PLC0415 - costs 40 MB and a second, which no run should pay.
+
+    configuration = _config()
+    configuration.attributes["connection"] = connection
+    command.upgrade(configuration, "head")
+    connection.commit()
+
+
+def migration_sql() -> str:
+    """Return the SQL that `migrate` would run on an empty database."""
+    from alembic import command  # noqa: PLC0415 - as above.
+
+    configuration = _config()
+    configuration.output_buffer = io.StringIO()
+    command.upgrade(configuration, "head", sql=True)
+    return configuration.output_buffer.getvalue()
+
+
+def _config() -> Config:
+    from alembic.config import Config  # noqa: PLC0415 - as above.
+
+    configuration = Config()
+    configuration.set_main_option("script_location", str(_migrations()))
+    configuration.set_main_option("path_separator", "os")
+    return configuration
+
+
+def _revisions() -> frozenset[str]:
+    return frozenset(path.stem for path in (_migrations() / "versions").glob("[0-9]*.py"))
+
+
+def _migrations() -> Path:
+    """Find the migrations: inside an installed package, beside it in a checkout."""
+    package = Path(str(resources.files("etl")))
+    installed = package / "_migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"

@@ -1,0 +1,16 @@
+-- Open a run, with its lease. Grain: one run.
+INSERT INTO ledger.run (
+    trigger,
+    started_at,
+    leased_until,
+    host,
+    version
+)
+VALUES (
+    %(trigger)s,
+    %(started_at)s,
+    clock_timestamp() + make_interval(secs => %(lease_s)s),
+    %(host)s,
+    %(version)s
+)
+RETURNING run_id

@@ -1,0 +1,104 @@
+-- Write observations that changed nothing, many at a time. Grain: one observation a project.
+-- Only of projects that this run still holds; a skipped one is another run's, so it needs no claim.
+-- Locks the claims until the transaction ends, so that none is taken over in between.
+WITH
+incoming AS (
+    SELECT *
+    FROM unnest(
+        %(project_id)s::integer[],
+        %(verdict)s::text[],
+        %(started_at)s::timestamptz[],
+        %(observed_at)s::timestamptz[],
+        %(previous_at)s::timestamptz[],
+        %(http_status)s::smallint[],
+        %(requests)s::integer[],
+        %(body_bytes)s::integer[],
+        %(fetch_ms)s::real[],
+        %(batches)s::integer[],
+        %(images)s::bigint[],
+        %(num_jobs)s::bigint[],
+        %(digest)s::bytea[],
+        %(error_class)s::text[],
+        %(error)s::text[]
+    ) AS observation (
+        project_id,
+        verdict,
+        started_at,
+        observed_at,
+        previous_at,
+        http_status,
+        requests,
+        body_bytes,
+        fetch_ms,
+        batches,
+        images,
+        num_jobs,
+        digest,
+        error_class,
+        error
+    )
+),
+mine AS (
+    SELECT claim.project_id
+    FROM ledger.claim
+    WHERE claim.project_id = ANY(%(project_id)s::integer[])
+        AND claim.run_id = %(run_id)s
+    ORDER BY claim.project_id
+    FOR UPDATE
+)
+INSERT INTO ledger.observation (
+    run_id,
+    project_id,
+    verdict,
+    started_at,
+    observed_at,
+    previous_at,
+    http_status,
+    requests,
+    body_bytes,
+    fetch_ms,
+    batches,
+    images,
+    num_jobs,
+    batches_entered,
+    batches_changed,
+    batches_renamed,
+    batches_left,
+    batches_returned,
+    images_delta,
+    num_jobs_delta,
+    digest,
+    error_class,
+    error
+)
+SELECT
+    %(run_id)s,
+    incoming.project_id,
+    incoming.verdict,
+    incoming.started_at,
+    incoming.observed_at,
+    incoming.previous_at,
+    incoming.http_status,
+    incoming.requests,
+    incoming.body_bytes,
+    incoming.fetch_ms,
+    incoming.batches,
+    incoming.images,
+    incoming.num_jobs,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    incoming.digest,
+    incoming.error_class,
+    incoming.error
+FROM incoming
+LEFT JOIN mine
+    ON mine.project_id = incoming.project_id
+WHERE mine.project_id IS NOT NULL
+    OR incoming.verdict = 'skipped'
+ORDER BY incoming.project_id
+ON CONFLICT (run_id, project_id) DO NOTHING

@@ -1,0 +1,33 @@
+-- What the ledger holds of some projects, stalest first. Grain: one row a project. Takes no lock.
+SELECT
+    project.project_id,
+    project.workspace,
+    project.project,
+    project.batches,
+    project.images,
+    project.num_jobs,
+    project.digest,
+    project.etag,
+    trusted.observed_at,
+    latest.observed_at,
+    project.loss_suspected_since
+FROM ledger.project
+LEFT JOIN LATERAL (
+    SELECT observation.observed_at
+    FROM ledger.observation
+    WHERE observation.project_id = project.project_id
+        AND observation.verdict IN ('changed', 'unchanged')
+    ORDER BY observation.observed_at DESC
+    LIMIT 1
+) AS trusted ON TRUE
+LEFT JOIN LATERAL (
+    SELECT observation.observed_at
+    FROM ledger.observation
+    WHERE observation.project_id = project.project_id
+    ORDER BY observation.observed_at DESC
+    LIMIT 1
+) AS latest ON TRUE
+WHERE project.project_id = ANY(%(project_ids)s::integer[])
+ORDER BY
+    trusted.observed_at ASC NULLS FIRST,
+    project.project_id ASC

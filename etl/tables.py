@@ -1,0 +1,358 @@
+"""The tables of schema `ledger`: names, types, constraints, comments. Users read schema `analytics`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+SCHEMA: Final = "ledger"
+
+metadata: Final = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    },
+)
+
+
+def _at(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, DateTime(timezone=True), nullable=nullable, comment=comment)
+
+
+def _count(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, Integer, nullable=nullable, comment=comment)
+
+
+def _sum(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, BigInteger, nullable=nullable, comment=comment)
+
+
+def _text(name: str, comment: str, *, nullable: bool = True) -> Column[Any]:
+    return Column(name, Text, nullable=nullable, comment=comment)
+
+
+def _batch_id(comment: str, *, nullable: bool = False) -> Column[Any]:
+    return Column("batch_id", Text(collation="C"), nullable=nullable, comment=comment)
+
+
+run: Final = Table(
+    "run",
+    metadata,
+    Column(
+        "run_id",
+        BigInteger,
+        Identity(always=True),
+        primary_key=True,
+        comment="Number of the run; also the number that its claims carry.",
+    ),
+    _text("trigger", "What started it: sync (a command), schedule (the daemon), demo.", nullable=False),
+    _at("started_at", "When it began."),
+    _at("leased_until", "When its claims lapse unless it renews them, by the database's clock."),
+    _at("ended_at", "When it ended; NULL while it runs, and for ever if it died.", nullable=True),
+    _text(
+        "outcome",
+        "completed (every project trusted), partial (some failed, suspect or skipped), stopped (asked to "
+        "stop), deadline (out of time); NULL as for ended_at.",
+    ),
+    _count("changed", "Projects whose verdict was changed; NULL until it ended.", nullable=True),
+    _count("unchanged", "Projects whose verdict was unchanged; NULL until it ended.", nullable=True),
+    _count("suspect", "Projects whose verdict was suspect; NULL until it ended.", nullable=True),
+    _count("failed", "Projects whose verdict was failed; NULL until it ended.", nullable=True),
+    _count("skipped", "Projects whose verdict was skipped; NULL until it ended.", nullable=True),
+    _sum("batch_changes", "Rows of history that it appended; NULL until it ended.", nullable=True),
+    _count(
+        "requests", "HTTP requests that it sent, repeated ones included; NULL until it ended.", nullable=True
+    ),
+    _text("host", "Name of the machine that it ran on.", nullable=False),
+    _text("version", "Version of batchledger that ran it.", nullable=False),
+    CheckConstraint("trigger IN ('sync', 'schedule', 'demo')", name="trigger"),
+    CheckConstraint("outcome IN ('completed', 'partial', 'stopped', 'deadline')", name="outcome"),
+    CheckConstraint("(ended_at IS NULL) = (outcome IS NULL)", name="ended"),
+    comment="One run: one pass over the projects that were due.",
+)
+
+project: Final = Table(
+    "project",
+    metadata,
+    Column(
+        "project_id",
+        Integer,
+        Identity(always=True),
+        primary_key=True,
+        comment="Number of the project in this ledger.",
+    ),
+    _text("workspace", "Slug of the workspace at Roboflow.", nullable=False),
+    _text("project", "Slug of the project at Roboflow, without the workspace.", nullable=False),
+    _text("name", "Name as the workspace lists it; NULL if it never said."),
+    _text("type", "Type as the workspace lists it, such as object-detection; NULL if it never said."),
+    Column(
+        "is_tracked",
+        Boolean,
+        nullable=False,
+        comment="Whether the settings of the last full run asked for it.",
+    ),
+    _at("first_seen_at", "When a run first knew of it."),
+    _count("batches", "Batches that are not gone, as last believed."),
+    _sum("images", "Images not yet assigned, over those batches."),
+    _sum("num_jobs", "Jobs made from those batches."),
+    Column(
+        "digest",
+        LargeBinary,
+        comment="SHA-256 of the last trusted body; NULL: something is pending, so the same body is evidence.",
+    ),
+    _text(
+        "etag",
+        "ETag of the last trusted body; NULL as for digest, or the source offers none.",
+    ),
+    _at(
+        "loss_suspected_since",
+        "Observation that first disbelieved a loss, with no trusted one since; NULL: none.",
+        nullable=True,
+    ),
+    UniqueConstraint("workspace", "project"),
+    comment="One project of a workspace, with its totals as last believed.",
+)
+
+claim: Final = Table(
+    "claim",
+    metadata,
+    Column("project_id", Integer, primary_key=True, autoincrement=False, comment="The claimed project."),
+    Column(
+        "run_id",
+        BigInteger,
+        nullable=False,
+        comment="The run that may write the project; every write checks this number.",
+    ),
+    prefixes=["UNLOGGED"],
+    comment="One project that a run has claimed, until it ends or its lease lapses. Unlogged: no cost in the "
+    "write-ahead log, and a crash of the database frees every project.",
+)
+
+observation: Final = Table(
+    "observation",
+    metadata,
+    Column(
+        "observation_id",
+        BigInteger,
+        Identity(always=True),
+        primary_key=True,
+        comment="Number of the observation; rises with time within a project.",
+    ),
+    Column("run_id", BigInteger, ForeignKey(run.c.run_id), nullable=False, comment="The run that made it."),
+    Column(
+        "project_id",
+        Integer,
+        ForeignKey(project.c.project_id),
+        nullable=False,
+        comment="The project that it read.",
+    ),
+    _text(
+        "verdict",
+        "changed, unchanged (both trusted), suspect (read, but an absence is not believed), failed, skipped.",
+        nullable=False,
+    ),
+    _text("rule", "The rule that made it suspect; NULL for every other verdict."),
+    _at("started_at", "When the attempt that decided it began; the answer may be as old as this."),
+    _at("observed_at", "When the answer, or the failure, was complete."),
+    _at(
+        "previous_at", "observed_at of the trusted observation before it; NULL: there is none.", nullable=True
+    ),
+    Column("http_status", SmallInteger, comment="Status of the last answer; NULL: there was none."),
+    _count("requests", "HTTP requests sent for it, repeated ones and look-ups included."),
+    _count("body_bytes", "Size of the body as received; NULL: there was none.", nullable=True),
+    Column("fetch_ms", REAL, comment="Milliseconds to fetch it, waits included; NULL: nothing was fetched."),
+    Column("parse_ms", REAL, comment="Milliseconds to parse it; NULL: it was not parsed."),
+    Column("store_ms", REAL, comment="Milliseconds to copy and compare it; NULL: nothing was compared."),
+    _count(
+        "batches", "Batches that are not gone, as believed after it; NULL: never observed.", nullable=True
+    ),
+    _sum("images", "Images not yet assigned, as believed after it; NULL: never observed.", nullable=True),
+    _sum("num_jobs", "Jobs, as believed after it; NULL: never observed.", nullable=True),
+    _count("batches_entered", "Batches seen for the first time."),
+    _count("batches_changed", "Batches whose values differ from the last trusted ones."),
+    _count("batches_renamed", "Batches of which only the name differs."),
+    _count("batches_left", "Batches confirmed absent."),
+    _count("batches_returned", "Batches that were gone and are there again."),
+    _sum("images_delta", "How far it moved the project's images."),
+    _sum("num_jobs_delta", "How far it moved the project's jobs."),
+    Column("digest", LargeBinary, comment="SHA-256 of the body; NULL: there was none, or a 304."),
+    _text("error_class", "Kind of the error; NULL: it did not fail."),
+    _text("error", "What went wrong, without secrets; NULL: nothing."),
+    UniqueConstraint("run_id", "project_id"),
+    Index(
+        "ix_observation_project_id_observed_at", "project_id", "observed_at", postgresql_include=["verdict"]
+    ),
+    CheckConstraint("verdict IN ('changed', 'unchanged', 'suspect', 'failed', 'skipped')", name="verdict"),
+    CheckConstraint("(rule IS NOT NULL) = (verdict = 'suspect')", name="rule"),
+    CheckConstraint("(error_class IS NOT NULL) = (verdict = 'failed')", name="error"),
+    CheckConstraint("started_at <= observed_at", name="order"),
+    CheckConstraint("previous_at < observed_at", name="previous"),
+    comment="One attempt, in one run, to read one project.",
+)
+
+batch: Final = Table(
+    "batch",
+    metadata,
+    Column("project_id", Integer, nullable=False, comment="The project that the batch belongs to."),
+    _batch_id("Roboflow's id of the batch."),
+    _text("name", "Name, neither unique nor stable; NULL: the source does not say."),
+    _count("images", "Images still in the batch, not yet assigned to a job; 0 once it is gone."),
+    _count(
+        "num_jobs",
+        "Annotation jobs made from it; NULL: the source does not say; 0 once it is gone.",
+        nullable=True,
+    ),
+    _at(
+        "uploaded_at",
+        "When it was uploaded, floored to the microsecond; NULL: the source does not say.",
+        nullable=True,
+    ),
+    _at("first_seen_at", "observed_at of the observation that first saw it."),
+    _at("changed_at", "observed_at of the observation that made its last change."),
+    _at(
+        "missing_since",
+        "First observation of the present absence; NULL: it was there when last observed.",
+        nullable=True,
+    ),
+    _at(
+        "present_at",
+        "Last observation that saw it before that absence; NULL as for missing_since.",
+        nullable=True,
+    ),
+    _at(
+        "unlisted_since",
+        "First observation whose list left it out while a look-up found it; NULL: the list has it.",
+        nullable=True,
+    ),
+    _at(
+        "carried_since",
+        "First observation that showed it without usable values; NULL: its values are as last observed.",
+        nullable=True,
+    ),
+    _at("gone_at", "Observation that confirmed its absence; NULL: it is not gone.", nullable=True),
+    Column("extra", JSONB, comment="Every field that we do not know by name; NULL: none."),
+    PrimaryKeyConstraint("project_id", "batch_id"),
+    CheckConstraint("images >= 0 AND num_jobs >= 0", name="counts"),
+    CheckConstraint("(missing_since IS NULL) = (present_at IS NULL)", name="missing"),
+    CheckConstraint(
+        "gone_at IS NULL OR (missing_since IS NOT NULL AND images = 0 AND num_jobs = 0)", name="gone"
+    ),
+    comment="One batch, as last believed.",
+)
+
+batch_change: Final = Table(
+    "batch_change",
+    metadata,
+    Column("project_id", Integer, nullable=False, comment="The project that the batch belongs to."),
+    _batch_id("Roboflow's id of the batch."),
+    Column("observation_id", BigInteger, nullable=False, comment="The observation that saw the change."),
+    _text(
+        "kind",
+        "entered, changed, renamed (only the name), left (confirmed absent), returned.",
+        nullable=False,
+    ),
+    _text("name", "Name after the change; NULL: the source does not say."),
+    _count("images", "Images after the change; 0 when it left."),
+    _count(
+        "num_jobs", "Jobs after the change; NULL: the source does not say; 0 when it left.", nullable=True
+    ),
+    _at("uploaded_at", "Upload time after the change; NULL: the source does not say.", nullable=True),
+    _count("images_delta", "Images after less images before."),
+    _count("num_jobs_delta", "Jobs after less jobs before, NULL counted as 0."),
+    _at("observed_at", "When the change was seen: it fell in (changed_after, observed_at]."),
+    _at(
+        "changed_after",
+        "Last observation of the state before; NULL: the project had never been observed.",
+        nullable=True,
+    ),
+    PrimaryKeyConstraint("project_id", "batch_id", "observation_id"),
+    CheckConstraint("kind IN ('entered', 'changed', 'renamed', 'left', 'returned')", name="kind"),
+    CheckConstraint("changed_after < observed_at", name="interval"),
+    comment="One change of one batch against the last trusted observation of it. Append-only.",
+)
+
+project_day: Final = Table(
+    "project_day",
+    metadata,
+    Column("project_id", Integer, ForeignKey(project.c.project_id), nullable=False, comment="The project."),
+    Column("day", Date, nullable=False, comment="The day, in UTC."),
+    _count("batches", "Batches that were not gone when the day's last change was seen."),
+    _sum("images", "Images not yet assigned at that moment."),
+    _sum("num_jobs", "Jobs at that moment."),
+    _sum("images_delta", "Sum of the day's changes of images."),
+    _sum("num_jobs_delta", "Sum of the day's changes of jobs."),
+    _count("batches_entered", "Batches that entered or returned on the day."),
+    _count("batches_left", "Batches that left on the day."),
+    PrimaryKeyConstraint("project_id", "day"),
+    comment="One project and UTC day on which something changed; a day without a row changed nothing.",
+)
+
+payload: Final = Table(
+    "payload",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True, comment="SHA-256 of the body as received."),
+    Column("body", LargeBinary, nullable=False, comment="The body, compressed by zlib."),
+    _count("body_bytes", "Size of the body before compression."),
+    comment="One distinct response body. Equal bodies are stored once.",
+)
+
+reject: Final = Table(
+    "reject",
+    metadata,
+    Column(
+        "observation_id",
+        BigInteger,
+        ForeignKey(observation.c.observation_id),
+        nullable=False,
+        comment="The observation that received it.",
+    ),
+    _count("position", "Place in the list, from 0."),
+    _batch_id("Id of the batch that it tells of; NULL: not readable.", nullable=True),
+    _text("reason", "Why it could not be used.", nullable=False),
+    _text("raw", "The record as received.", nullable=False),
+    PrimaryKeyConstraint("observation_id", "position"),
+    comment="One record of a list that could not be used.",
+)
+
+tick: Final = Table(
+    "tick",
+    metadata,
+    Column("tick_id", BigInteger, Identity(always=True), primary_key=True, comment="Number of the tick."),
+    _at("scheduled_at", "When a run was due."),
+    _text(
+        "reason",
+        "missed (nobody was there to start it), coalesced (one run made up for several), overlap (the run "
+        "before was still going).",
+        nullable=False,
+    ),
+    _at("recorded_at", "When that was noticed."),
+    _text("host", "Name of the machine that noticed it.", nullable=False),
+    UniqueConstraint("host", "scheduled_at"),
+    CheckConstraint("reason IN ('missed', 'coalesced', 'overlap')", name="reason"),
+    comment="One scheduled time at which no run started, and why.",
+)
