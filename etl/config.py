@@ -81,13 +81,13 @@ def required_keys(settings: Settings) -> tuple[Key, ...]:
     Raises:
         SettingsError: There is none.
     """
-    if not settings.keys:
+    if not settings.api_keys:
         raise SettingsError(
             "There is no Roboflow API key.",
             remedy="Set ROBOFLOW_API_KEY or ROBOFLOW_API_KEY_FILE, or name a key for each workspace in "
             "batchledger.toml; the key that `roboflow login` saved is used when there is no other.",
         )
-    return settings.keys
+    return settings.api_keys
 
 
 def engine_url(uri: str) -> URL:
@@ -113,7 +113,7 @@ def engine_url(uri: str) -> URL:
 
 def secrets_of(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
     """Return every secret that must never be shown: keys, and passwords of the database."""
-    keys = (settings.source.api_key, *(key.secret for key in settings.keys))
+    keys = (settings.source.api_key, *(key.secret for key in settings.api_keys))
     uri = settings.database.url
     params = conninfo_to_dict(uri.get_secret_value()) if uri else {}
     passwords = (params.get("password"), params.get("sslpassword"), environ.get("PGPASSWORD"))
@@ -258,8 +258,10 @@ def _spellings() -> Mapping[str, str]:
 
 
 def _did_you_mean(name: str, spellings: Mapping[str, str]) -> str:
-    close = difflib.get_close_matches(name, spellings, n=1)
-    return f"; did you mean {spellings[close[0]]}?" if close else ""
+    """Name the closest known spelling, compared without the prefix that makes all of them alike."""
+    known = {spelling.removeprefix(_PREFIX): meant for spelling, meant in spellings.items()}
+    close = difflib.get_close_matches(name.removeprefix(_PREFIX), known, n=1)
+    return f"; did you mean {known[close[0]]}?" if close else ""
 
 
 def _drop_overruled(file: _Layer, variables: _Layer) -> None:
@@ -412,13 +414,18 @@ def _merged(*tables: dict[str, Any]) -> Settings:
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return tuple(InitSettingsSource(settings_cls, table) for table in tables)
 
-    return Loaded()
+    loaded = Loaded()
+    # The class was needed for its sources alone; what leaves here is like any other Settings.
+    return Settings.model_construct(loaded.model_fields_set, **dict(loaded))
 
 
 def _where(place: Place, variables: _Layer, file: _Layer) -> str:
-    """Name the variable that set what is at fault, else the file."""
+    """Name the variable that set what is at fault, else the file, else the variables that did it together."""
     stems = (place[:length] for length in range(len(place), 0, -1))
     name = next((variables.names[stem] for stem in stems if stem in variables.names), None)
+    within = sorted(name for known, name in variables.names.items() if known[: len(place)] == place)
+    if name is None and within and place[0] not in file.table:
+        return ", ".join(within)
     return name or _in_file(file.file, tuple(part for part in place if part != "[key]"))
 
 
@@ -447,7 +454,10 @@ def _dotted() -> Mapping[str, str]:
 def _in_toml(place: Place) -> str:
     if place[-1].isdecimal():
         return f"{_in_toml(place[:-1])}, item {int(place[-1]) + 1}"
-    return f"[{'.'.join(place[:-1])}] {place[-1]}" if len(place) > 1 else place[0]
+    if len(place) > 1:
+        return f"[{'.'.join(place[:-1])}] {place[-1]}"
+    is_section = place[0] in Settings.model_fields and _section_of(place[0]) is not None
+    return f"[{place[0]}]" if is_section else place[0]
 
 
 def _default_of(place: Place) -> str:

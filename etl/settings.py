@@ -443,7 +443,7 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @property
-    def keys(self) -> tuple[Key, ...]:
+    def api_keys(self) -> tuple[Key, ...]:
         """The keys of the workspaces that are named; else the single one; else none."""
         if self.workspaces:
             return tuple(Key(slug, workspace.api_key) for slug, workspace in self.workspaces.items())
