@@ -13,7 +13,7 @@ import re
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import msgspec
 
@@ -43,6 +43,9 @@ _UNITLESS_FROM_S: Final = 946_684_800
 """2000-01-01, in seconds. From here to 2100 seconds and milliseconds cannot be taken for one another."""
 _UNITLESS_TO_S: Final = 4_102_444_800
 _NANOSECONDS: Final = 1_000_000_000
+
+_MEMBER: Final = re.compile(r"[^\s,:]")
+"""Where the next member of a list or an object begins, between its brackets."""
 
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 """The characters that no text of Postgres can hold: NUL and half a surrogate pair."""
@@ -84,10 +87,6 @@ _IDENTITY: Final = msgspec.json.Decoder(_Identity)
 _JSON: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)
 _EXTRA: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 _UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-_Record: TypeAlias = msgspec.Raw | object
-"""One JSON value: its own text, or decoded already where the whole had to be taken apart by force."""
 
 
 class _UnusableError(Exception):
@@ -219,30 +218,39 @@ def parse_time(value: object) -> tuple[datetime, bool]:
     raise ValueError("is no time")
 
 
-def _opened(record: _Record) -> _Record:
-    """
-    Take apart one level, each member as its own JSON text.
-
-    What the strict decoder refuses as a whole, such as a byte order mark or half a surrogate pair in one
-    name, is taken apart to the bottom instead.
-    """
-    if not isinstance(record, (bytes, msgspec.Raw)):
-        return record
+def _opened(body: bytes | msgspec.Raw | None) -> object:
+    """Take apart one level, each member as its own JSON text."""
+    if body is None:
+        return None
     try:
-        level: list[msgspec.Raw] | dict[str, msgspec.Raw] = _LEVEL.decode(record)
+        return _LEVEL.decode(body)
     except _UNDECODABLE:
-        return _opened_by_force(bytes(record))
-    return level
+        return _opened_by_force(bytes(body))
 
 
 def _opened_by_force(body: bytes) -> object:
+    """Take apart what the strict decoder refuses as a whole, such as half a surrogate pair in one name."""
     whole = _loads(body)
-    if _is_deeper(whole, _MAX_DEPTH):
-        raise PayloadError("the answer is nested too deeply")
-    return whole
+    if not isinstance(whole, (list, dict)):
+        return whole
+    members = tuple(_members(_characters(body).strip()[1:-1]))
+    if isinstance(whole, list):
+        return [raw for _, raw in members]
+    return {key: raw for (key, _), (_, raw) in zip(members[::2], members[1::2], strict=True)}
 
 
-def _object(whole: object) -> Mapping[str, _Record]:
+def _members(inside: str) -> Iterator[tuple[object, msgspec.Raw]]:
+    end = 0
+    while start := _MEMBER.search(inside, end):
+        value, end = _JSON.raw_decode(inside, start.start())
+        yield value, msgspec.Raw(inside[start.start() : end].encode("utf-8", "surrogatepass"))
+
+
+def _characters(body: bytes) -> str:
+    return body.decode("utf-8-sig", "surrogatepass")
+
+
+def _object(whole: object) -> Mapping[str, msgspec.Raw]:
     if not isinstance(whole, dict):
         raise PayloadError("the answer is JSON, but no object")
     if "error" in whole:
@@ -250,7 +258,7 @@ def _object(whole: object) -> Mapping[str, _Record]:
     return whole
 
 
-def _list_of(fields: Mapping[str, _Record], key: str) -> Sequence[_Record]:
+def _list_of(fields: Mapping[str, msgspec.Raw], key: str) -> Sequence[msgspec.Raw]:
     records = _opened(fields.get(key))
     if not isinstance(records, list):
         raise PayloadError(f"the answer has no list `{key}`")
@@ -259,7 +267,7 @@ def _list_of(fields: Mapping[str, _Record], key: str) -> Sequence[_Record]:
 
 def _loads(body: bytes) -> object:
     try:
-        return _JSON.decode(body.decode("utf-8-sig", "surrogatepass"))
+        return _JSON.decode(_characters(body))
     except (ValueError, RecursionError, decimal.InvalidOperation) as error:
         raise PayloadError(f"the answer is not JSON ({len(body)} bytes{_looks_like(body)})") from error
 
@@ -276,7 +284,7 @@ def _fields_of_error(body: bytes) -> dict[str, Any]:
     return whole if isinstance(whole, dict) else {}
 
 
-def _snapshot(records: Sequence[_Record]) -> Snapshot:
+def _snapshot(records: Sequence[msgspec.Raw]) -> Snapshot:
     parsed = [_parse_record(position, record) for position, record in enumerate(records)]
     batches = [record for record in parsed if isinstance(record, Batch)]
     if len({batch.batch_id for batch in batches}) < len(batches):
@@ -287,7 +295,9 @@ def _snapshot(records: Sequence[_Record]) -> Snapshot:
     )
 
 
-def _without_duplicates(records: Sequence[_Record], parsed: Sequence[Batch | Reject]) -> list[Batch | Reject]:
+def _without_duplicates(
+    records: Sequence[msgspec.Raw], parsed: Sequence[Batch | Reject]
+) -> list[Batch | Reject]:
     """Keep the first of equal records; of records that contradict one another believe none."""
     by_id: defaultdict[str, list[tuple[int, Batch]]] = defaultdict(list)
     for position, record in enumerate(parsed):
@@ -312,20 +322,16 @@ def _duplicates(groups: Iterable[list[tuple[int, Batch]]]) -> Iterator[tuple[int
             yield from ((position, reason) for position, _ in group)
 
 
-def _raw_text(record: _Record) -> str:
+def _raw_text(record: msgspec.Raw) -> str:
     """Give a record as text that a database can store; bytes that are no text are kept escaped."""
-    if not isinstance(record, msgspec.Raw):
-        return json.dumps(record, default=str)
     return bytes(record).decode("utf-8", errors="backslashreplace")
 
 
-def _parse_record(position: int, record: _Record) -> Batch | Reject:
-    if isinstance(record, msgspec.Raw):
-        try:
-            return _from_plain(_PLAIN.decode(record))
-        except (*_UNDECODABLE, _UnusableError):
-            pass
-    return _parse_loosely(position, record)
+def _parse_record(position: int, record: msgspec.Raw) -> Batch | Reject:
+    try:
+        return _from_plain(_PLAIN.decode(record))
+    except (*_UNDECODABLE, _UnusableError):
+        return _parse_loosely(position, record)
 
 
 def _from_plain(record: _PlainBatch) -> Batch:
@@ -347,7 +353,7 @@ def _from_plain(record: _PlainBatch) -> Batch:
     return Batch(record.id, record.images, name, record.num_jobs, at)
 
 
-def _parse_loosely(position: int, record: _Record) -> Batch | Reject:
+def _parse_loosely(position: int, record: msgspec.Raw) -> Batch | Reject:
     batch_id = None
     try:
         fields = _fields(record)
@@ -357,9 +363,9 @@ def _parse_loosely(position: int, record: _Record) -> Batch | Reject:
         return Reject(position, str(error), _raw_text(record), batch_id or _id_alone(record))
 
 
-def _fields(record: _Record) -> dict[str, Any]:
+def _fields(record: msgspec.Raw) -> dict[str, Any]:
     try:
-        fields = _loads(bytes(record)) if isinstance(record, msgspec.Raw) else record
+        fields = _loads(bytes(record))
     except PayloadError as error:
         raise _UnusableError("record cannot be decoded") from error
     if not isinstance(fields, dict):
@@ -367,10 +373,10 @@ def _fields(record: _Record) -> dict[str, Any]:
     return fields
 
 
-def _id_alone(record: _Record) -> str | None:
+def _id_alone(record: msgspec.Raw) -> str | None:
     """Read the id past whatever cannot be decoded, since the batch is there all the same."""
     try:
-        value = _IDENTITY.decode(record).id if isinstance(record, msgspec.Raw) else ""
+        value = _IDENTITY.decode(record).id
     except _UNDECODABLE:
         return None
     return value if _is_id(value) else None
@@ -550,7 +556,7 @@ def _fits_numeric(value: Decimal) -> bool:
     )
 
 
-def _project(position: int, row: _Record, workspace: str) -> Project | Reject:
+def _project(position: int, row: msgspec.Raw, workspace: str) -> Project | Reject:
     try:
         fields = _fields(row)
     except _UnusableError as error:
@@ -563,7 +569,7 @@ def _project(position: int, row: _Record, workspace: str) -> Project | Reject:
 
 
 def _without_repeats(
-    rows: Sequence[_Record], parsed: Sequence[Project | Reject]
+    rows: Sequence[msgspec.Raw], parsed: Sequence[Project | Reject]
 ) -> Iterator[Project | Reject]:
     """Keep the first of the rows with one address."""
     first: dict[Slug, int] = {}

@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("quick", max_examples=60, deadline=None, database=None, derandomize=True)
+settings.register_profile("quick", max_examples=40, deadline=None, database=None, derandomize=True)
 settings.register_profile(
     "many",
     max_examples=20_000,
