@@ -6,12 +6,14 @@ import io
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from sqlalchemy import create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
-from etl.errors import DatabaseUnavailableError, SchemaMismatchError, SettingsError
+from etl.config import engine_url
+from etl.errors import DatabaseUnavailableError, SchemaMismatchError
+from etl.settings import DatabaseSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,51 +21,37 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, Engine
 
-_SCHEMES: Final = ("postgresql", "postgres", "postgresql+psycopg")
 
-
-def engine(url: str, *, pool_size: int = 5, connect_timeout_s: int = 10) -> Engine:
+def engine(uri: str, settings: DatabaseSettings | None = None) -> Engine:
     """
-    Make an engine for a libpq URL; nothing is connected yet.
+    Make an engine for a database; nothing is connected yet.
 
     Args:
-        url: `postgresql://…`; its parameters (sslmode, application_name, …) are libpq's.
-        pool_size: Connections that are kept; none beyond it is made.
-        connect_timeout_s: Seconds to wait for a connection to be made, unless the URL says otherwise.
-
-    Raises:
-        SettingsError: The URL is not one of Postgres.
+        uri: A libpq connection URI as `etl.settings` accepts it; its parameters are libpq's.
+        settings: Time limits and the size of the pool.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise SettingsError("DATABASE_URL cannot be read", remedy=_URL_REMEDY) from None
-    if parsed.drivername not in _SCHEMES:
-        raise SettingsError("DATABASE_URL is not a URL of Postgres", remedy=_URL_REMEDY)
-    defaults = {"connect_timeout": str(connect_timeout_s), "application_name": "batchledger"}
+    limits = settings or DatabaseSettings()
+    url = engine_url(uri)
+    defaults = {"connect_timeout": str(limits.connect_timeout_s), "application_name": "batchledger"}
     return create_engine(
-        parsed.set(drivername="postgresql+psycopg").update_query_dict(
-            {name: value for name, value in defaults.items() if name not in parsed.query}
-        ),
-        pool_size=pool_size,
+        url.update_query_dict({name: value for name, value in defaults.items() if name not in url.query}),
+        pool_size=limits.pool_size,
         max_overflow=0,
+        pool_timeout=limits.pool_timeout_s,
         pool_pre_ping=True,
         hide_parameters=True,
     )
 
 
-_URL_REMEDY: Final = "write it as postgresql://user:password@host:5432/database"
-
-
 @contextmanager
-def connect(url: str) -> Iterator[Connection]:
+def connect(uri: str) -> Iterator[Connection]:
     """
-    Connect once, for one purpose, without a pool.
+    Connect once, for one purpose, and disconnect.
 
     Raises:
         DatabaseUnavailableError: The database cannot be reached, or went away.
     """
-    connections = engine(url, pool_size=1)
+    connections = engine(uri)
     try:
         with translated(connections), connections.connect() as connection:
             yield connection

@@ -133,3 +133,7 @@ class TransientError(SourceError):
 
 class DeadlineError(SourceError):
     """The run's deadline came before the answer did."""
+
+
+class InternalError(SourceError):
+    """A fault of ours while reading one project. The others go on; the log has the traceback."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alembic import context
 from sqlalchemy import text
 
+from etl.config import load
 from etl.database import connect
 from etl.tables import SCHEMA, metadata
 
@@ -65,7 +67,10 @@ def _online() -> None:
     if given is not None:
         _run(given)
         return
-    with connect(os.environ.get("DATABASE_URL", "")) as connection:
+    settings = load({"DATABASE_URL": os.environ.get("DATABASE_URL", "")}, Path.cwd())
+    if settings.database.url is None:
+        raise SystemExit("DATABASE_URL is not set: write it as postgresql://user:password@host:5432/database")
+    with connect(settings.database.url.get_secret_value()) as connection:
         _run(connection)
         connection.commit()
 

@@ -1,0 +1,170 @@
+"""Which projects a run reads, by which key, and which of them cannot be read at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from etl.errors import (
+    BatchledgerError,
+    DeadlineError,
+    MissingScopeError,
+    NotVisibleError,
+    PayloadError,
+    SourceError,
+    TransientError,
+    UnknownProjectError,
+)
+from etl.parse import parse_root, parse_workspace
+from etl.ports import Source
+from etl.records import Listing, Project, Slug
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from etl.records import Answer
+    from etl.settings import ProjectFilter
+
+_log: Final = structlog.get_logger(__name__)
+
+_NO_KEY_REMEDY: Final = (
+    "add the workspace's key under [workspaces.<slug>], or drop the project from `projects`"
+)
+_UNSEEN_REMEDY: Final = (
+    "check the name against `batchledger projects`, that the key may read it, and that it is not in the "
+    "trash; or exclude it in `projects`"
+)
+
+
+class Account(msgspec.Struct, frozen=True):
+    """One key: how to read with it, and its workspace; None where the source has to be asked."""
+
+    source: Source
+    workspace: str | None = None
+
+
+class Directory(msgspec.Struct, frozen=True):
+    """
+    What the keys can see.
+
+    `projects` are all that are listed, `sources` has the key of each workspace, `listed` are the workspaces
+    known whole, `refusals` say why a workspace cannot be read at all, `problems` are all faults on the way.
+    """
+
+    projects: Mapping[Slug, Project]
+    sources: Mapping[str, Source]
+    listed: frozenset[str]
+    refusals: Mapping[str, SourceError]
+    problems: tuple[BatchledgerError, ...]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The projects of a run, the key of each workspace, and why some cannot be read."""
+
+    projects: tuple[Project, ...]
+    sources: Mapping[str, Source]
+    refused: Mapping[Slug, SourceError]
+    problems: tuple[BatchledgerError, ...]
+
+
+def look_around(accounts: Sequence[Account], *, until: float) -> Directory:
+    """
+    Ask each key for its projects. A key that fails is a problem; the others go on.
+
+    Args:
+        accounts: The keys.
+        until: As for `etl.ports.Source`.
+    """
+    listings, sources = list[Listing](), dict[str, Source]()
+    problems, refusals = list[BatchledgerError](), dict[str, SourceError]()
+    for account in accounts:
+        workspace = account.workspace
+        try:
+            workspace = workspace or parse_root(body_of(account.source.root(until=until)))
+            sources[workspace] = account.source
+            listings.append(_listing(account.source, workspace, until))
+        except SourceError as error:
+            _log.warning("workspace cannot be listed", workspace=workspace, error=str(error))
+            problems.append(error)
+            if workspace and not _can_do_without_list(error):
+                refusals[workspace] = error
+    return Directory(
+        projects={project.slug: project for listing in listings for project in listing.projects},
+        sources=sources,
+        listed=frozenset(listing.workspace for listing in listings),
+        refusals=refusals,
+        problems=tuple(problems),
+    )
+
+
+def make_plan(
+    directory: Directory, wanted: ProjectFilter, followed: Collection[Slug], only: Sequence[Slug] = ()
+) -> Plan:
+    """
+    Sort what is wanted into what can be read and what cannot.
+
+    Args:
+        directory: What the keys can see.
+        wanted: Which projects the settings ask for.
+        followed: What the ledger follows already: such a project does not drop out in silence.
+        only: Read these and no others, whatever the settings say.
+
+    Raises:
+        UnknownProjectError: A project of `only` that neither a key nor the ledger knows.
+    """
+    slugs = _only(only, directory, followed) if only else _wanted(directory, wanted, followed)
+    refused = {slug: error for slug in slugs if (error := _refusal(slug, directory))}
+    projects = tuple(directory.projects.get(slug, Project(slug)) for slug in slugs)
+    return Plan(projects, directory.sources, refused, directory.problems)
+
+
+def body_of(answer: Answer) -> bytes:
+    """Return the body of an answer that must have one."""
+    if answer.body is None:
+        raise PayloadError("the source answered 304 to a request without a condition", http_status=304)
+    return answer.body
+
+
+def _listing(source: Source, workspace: str, until: float) -> Listing:
+    listing = parse_workspace(body_of(source.workspace(workspace, until=until)), workspace)
+    for reject in listing.rejects:
+        _log.warning("project cannot be used", workspace=workspace, reason=reject.reason)
+    return listing
+
+
+def _can_do_without_list(error: SourceError) -> bool:
+    """Say whether projects that are known by name may still be read although listing them failed."""
+    return isinstance(error, (MissingScopeError, TransientError, PayloadError, DeadlineError))
+
+
+def _wanted(directory: Directory, wanted: ProjectFilter, followed: Collection[Slug]) -> list[Slug]:
+    known = (slug for slug in {*directory.projects, *followed} if wanted.admits(slug))
+    return sorted({*known, *wanted.named})
+
+
+def _only(only: Sequence[Slug], directory: Directory, followed: Collection[Slug]) -> list[Slug]:
+    unknown = [str(slug) for slug in only if slug not in directory.projects and slug not in followed]
+    if unknown and not directory.problems:
+        raise UnknownProjectError(f"no such project: {', '.join(unknown)}", remedy=_UNSEEN_REMEDY)
+    return list(dict.fromkeys(only))
+
+
+def _refusal(slug: Slug, directory: Directory) -> SourceError | None:
+    if slug in directory.projects:
+        return None
+    if slug.workspace in directory.refusals:
+        return directory.refusals[slug.workspace]
+    if slug.workspace not in directory.sources:
+        return _unread(slug, directory)
+    if slug.workspace in directory.listed:
+        return NotVisibleError(f"{slug} is not among the projects that the key sees", remedy=_UNSEEN_REMEDY)
+    return None
+
+
+def _unread(slug: Slug, directory: Directory) -> SourceError:
+    """Blame the key that failed before it could name its workspace, if there is one."""
+    failed = next((error for error in directory.problems if isinstance(error, SourceError)), None)
+    return failed or NotVisibleError(f"there is no key for workspace {slug.workspace}", remedy=_NO_KEY_REMEDY)
