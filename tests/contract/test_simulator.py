@@ -152,7 +152,16 @@ def test_what_changes_is_seen_at_the_next_request(sim: Simulator, world: World) 
         world.project("acme/cars").delete(batch.id)
         world.trash("acme/drones")
     assert get(sim, f"{BATCHES}/{batch.id}").status_code == 404
-    assert len(get(sim, "/acme").json()["workspace"]["projects"]) == 1
+    assert [one["id"] for one in get(sim, "/acme").json()["workspace"]["projects"]] == ["acme/cars"]
+
+
+def test_a_project_that_takes_anothers_place_is_seen(sim: Simulator, world: World) -> None:
+    get(sim, "/acme")
+    with sim.lock:
+        world.trash("acme/drones")
+        world.add("acme/boats")
+    ids = [one["id"] for one in get(sim, "/acme").json()["workspace"]["projects"]]
+    assert ids == ["acme/cars", "acme/boats"]
 
 
 # Keys.
@@ -335,7 +344,7 @@ def test_a_stall_lasts_until_the_client_gives_up(
     before = time.monotonic()
     with pytest.raises(requests.RequestException, match="timed out"):
         get(sim, timeout=0.3)
-    assert 0.3 <= time.monotonic() - before < 2
+    assert 0.3 <= time.monotonic() - before < 3
     assert get(sim).status_code == 200
 
 
@@ -348,7 +357,7 @@ def test_a_stall_may_end_in_the_right_answer(
     sim.faults.add(Fault.stall(0.3, is_during_body=is_during_body))
     before = time.monotonic()
     assert get(sim).content == right
-    assert 0.3 <= time.monotonic() - before < 2
+    assert 0.3 <= time.monotonic() - before < 3
 
 
 def test_a_trickle_never_lets_a_read_time_out(sim: Simulator) -> None:
@@ -481,7 +490,7 @@ def test_the_end_wakes_whoever_stalls_and_leaves_no_thread(world: World, fault: 
         while not sim.requests.total:
             time.sleep(0.01)
         before = time.monotonic()
-    assert time.monotonic() - before < 1
+    assert time.monotonic() - before < 3
     assert threading.active_count() == threads
     connection.close()
 
@@ -491,7 +500,7 @@ def test_the_end_closes_connections_that_are_kept_alive(world: World) -> None:
         session.get(sim.url + BATCHES, timeout=5)
         before = time.monotonic()
         sim.__exit__(None, None, None)
-        assert time.monotonic() - before < 1
+        assert time.monotonic() - before < 3
         with pytest.raises(requests.ConnectionError):
             session.get(sim.url + BATCHES, timeout=5)
 
@@ -521,7 +530,7 @@ def test_the_process_says_where_it_is_and_ends_cleanly(number: signal.Signals) -
         before = time.monotonic()
         os.kill(process.pid, number)
         assert process.wait(timeout=5) == 0
-        assert time.monotonic() - before < 2
+        assert time.monotonic() - before < 3
         assert process.communicate()[0] == ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -90,6 +91,15 @@ def test_a_million_batches_cost_nothing_until_they_are_read() -> None:
 
 
 def test_reading_a_project_does_not_keep_what_was_read() -> None:
+    world = World.seeded(projects=100, batches_per_project=100)
+    tracemalloc.start()
+    assert truth_of(world).batches == 10_000
+    kept_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept_bytes < 1_000_000
+
+
+def test_a_change_of_one_project_touches_no_other_and_no_other_world() -> None:
     world = World.seeded(projects=2, batches_per_project=5)
     before = state(world)
     world.project("acme/cars").upload(images=1)
