@@ -177,7 +177,7 @@ class SourceSettings(_Section):
         default=5,
         ge=1,
         le=20,
-        description="Attempts for one call. Five, with waits that double, ride out about 15 s of trouble.",
+        description="Attempts for one call. Five, with waits that double, ride out some seconds of trouble.",
     )
     wait_initial_s: _Number = Field(
         default=0.5,
@@ -218,7 +218,7 @@ class SourceSettings(_Section):
 
 
 class WorkspaceSettings(_Section):
-    """The key of one workspace: exactly one of the three."""
+    """The key of one workspace, in one of three ways."""
 
     api_key: SecretStr = Field(description="The key itself. Wins over the other two.")
     api_key_file: str | None = Field(
@@ -262,7 +262,7 @@ class ScheduleSettings(_Section):
         ge=timedelta(seconds=10),
         le=timedelta(days=31),
         description="Time between the starts of two runs: `15m`, `1h30m`, `1d`, ISO 8601 (`PT15M`) or "
-        "seconds"
+        "seconds "
         "(`900`). 15 minutes where neither this nor `cron` is set.",
     )
     cron: Annotated[str, AfterValidator(_cron)] | None = Field(
