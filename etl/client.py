@@ -16,13 +16,14 @@ import re
 import ssl
 import time
 from collections import deque
+from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
-from urllib.parse import quote, quote_plus, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 import requests
@@ -50,7 +51,7 @@ from etl.records import Answer
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from _typeshed import WriteableBuffer
 
@@ -83,10 +84,12 @@ def _has_no_key(record: logging.LogRecord) -> bool:
     return "api_key=" not in record.getMessage()
 
 
-# These two loggers of urllib3 print the URLs of requests, one of them even at WARNING. With the key in the
-# query that is the key, so such records are dropped where they arise, whatever levels and handlers are set.
-for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
-    logging.getLogger(_name).addFilter(_has_no_key)
+# Some loggers of urllib3 print the URLs of requests, one of them at WARNING. With the key in the query that
+# is the key, so such records are dropped where they arise, whatever levels and handlers are set. Filters are
+# not inherited, so each logger gets one; all of them exist once urllib3 is imported.
+for _name in tuple(logging.root.manager.loggerDict):
+    if _name.startswith("urllib3"):
+        logging.getLogger(_name).addFilter(_has_no_key)
 
 
 class ApiKey:
@@ -96,8 +99,9 @@ class ApiKey:
 
     def __init__(self, value: str) -> None:
         self._value = value
-        forms = sorted({value, quote(value, safe=""), quote_plus(value)} - {""}, key=len, reverse=True)
-        self._forms = re.compile("|".join(map(re.escape, forms)) or r"(?!)", re.IGNORECASE)
+        # Which characters are URL-encoded differs from encoder to encoder, so each may be or not.
+        forms = "".join(f"(?:{re.escape(character)}|%{ord(character):02x})" for character in value)
+        self._forms = re.compile(forms or r"(?!)", re.IGNORECASE)
 
     def __repr__(self) -> str:
         return "ApiKey(***)"
@@ -140,6 +144,17 @@ class SourceOptions(msgspec.Struct, frozen=True, kw_only=True):
     burst: int = 10
     nocache: bool = True
     user_agent: str = f"batchledger/{__version__}"
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """One answer, whatever its status. A source may echo the key, so a traceback shows nothing of it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Reply({self.status})"
 
 
 class Call(msgspec.Struct):
@@ -261,16 +276,15 @@ class RoboflowSource:
         self._await_turn(call)
         call.requests += 1
         started_at = self._now()
-        response, body = self._exchange(call)
+        reply = self._exchange(call)
         observed_at = self._now()
-        status = response.status_code
-        is_unchanged = status == http.HTTPStatus.NOT_MODIFIED and call.etag is not None
-        if status != http.HTTPStatus.OK and not is_unchanged:
-            raise self._refusal(call, response, body)
+        is_unchanged = reply.status == http.HTTPStatus.NOT_MODIFIED and call.etag is not None
+        if reply.status != http.HTTPStatus.OK and not is_unchanged:
+            raise self._refusal(call, reply)
         return Answer(
-            http_status=status,
-            body=None if is_unchanged else body,
-            etag=_etag(response) or (call.etag if is_unchanged else None),
+            http_status=reply.status,
+            body=None if is_unchanged else reply.body,
+            etag=_etag(reply) or (call.etag if is_unchanged else None),
             started_at=started_at,
             observed_at=observed_at,
             requests=call.requests,
@@ -304,7 +318,7 @@ class RoboflowSource:
     def _has_turn(self, within_s: float) -> bool:
         return self._limiter is None or bool(self._limiter.try_acquire(timeout=within_s))
 
-    def _exchange(self, call: Call) -> tuple[requests.Response, bytes]:
+    def _exchange(self, call: Call) -> Reply:
         """Send one request and read its answer to the end."""
         try:
             with self._line() as line:
@@ -314,7 +328,7 @@ class RoboflowSource:
         # Outside of the handler, so that what requests raised is not the context of what we raise.
         raise failure
 
-    def _send(self, line: _Line, call: Call) -> tuple[requests.Response, bytes]:
+    def _send(self, line: _Line, call: Call) -> Reply:
         response = line.send(
             self._request(call),
             stream=True,
@@ -323,7 +337,8 @@ class RoboflowSource:
             proxies=self._proxies,
         )
         try:
-            return response, _read(response.raw, self._options.max_body_bytes)
+            body = _read(response.raw, self._options.max_body_bytes)
+            return Reply(response.status_code, response.headers, body)
         finally:
             # A body that was read to its end has given its connection back; any other ends it.
             response.close()
@@ -383,9 +398,10 @@ class RoboflowSource:
                 remedy="Check ROBOFLOW_API_URL; behind a proxy that opens TLS, set REQUESTS_CA_BUNDLE.",
                 requests=call.requests,
             )
-        if _is_any(causes, ValueError):
+        # Only the outermost: deeper down, a number of the answer that is none is one too.
+        if isinstance(error, ValueError):
             return RefusedError(
-                f"{call.path}: the request cannot be made",
+                f"{call.path}: no request or no answer that HTTP allows",
                 remedy="Check ROBOFLOW_API_URL and the proxy settings of the environment.",
                 requests=call.requests,
             )
@@ -401,15 +417,15 @@ class RoboflowSource:
             requests=call.requests,
         )
 
-    def _refusal(self, call: Call, response: requests.Response, body: bytes) -> SourceError:
-        status = response.status_code
-        told = self._shown(error_text(body))
+    def _refusal(self, call: Call, reply: Reply) -> SourceError:
+        status = reply.status
+        told = self._shown(error_text(reply.body))
         message = f"{call.path}: status {status}" + (f": {told}" if told else "")
         if _is_transient(status):
-            asked_s = retry_after_s(response.headers.get("Retry-After"), now=self._now())
+            asked_s = retry_after_s(reply.headers.get("Retry-After"), now=self._now())
             self._pause(asked_s)
             return TransientError(message, retry_after_s=asked_s, http_status=status, requests=call.requests)
-        kind, remedy = _refused(status, error_type(body))
+        kind, remedy = _refused(status, error_type(reply.body))
         return kind(message, remedy=remedy, http_status=status, requests=call.requests)
 
     def _pause(self, asked_s: float | None) -> None:
@@ -660,9 +676,9 @@ def _read(raw: urllib3.BaseHTTPResponse, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _etag(response: requests.Response) -> str | None:
+def _etag(reply: Reply) -> str | None:
     """Take the ETag if it can be sent back; one that cannot would fail every later request."""
-    value = response.headers.get("ETag", "")
+    value = reply.headers.get("ETag", "")
     return value if value.isascii() and value.isprintable() and 0 < len(value) <= _MAX_ETAG else None
 
 
