@@ -1,17 +1,145 @@
-"""What every test shares: how many examples the property tests try, by `HYPOTHESIS_PROFILE` (quick, many)."""
+"""What every test shares: a Postgres with a migrated database for each test, and how hard properties try."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import socket
+import tempfile
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, LiteralString
 
+import psycopg
+import pytest
 from hypothesis import HealthCheck, settings
+from psycopg import sql
+
+from etl.database import connect, engine, migrate
+from etl.embedded import server
+from etl.store import PostgresLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    NewDatabase = Callable[[], AbstractContextManager[str]]
+
+# Properties try as many examples as HYPOTHESIS_PROFILE says: quick, many.
 
 settings.register_profile("quick", max_examples=40, deadline=None, database=None, derandomize=True)
 settings.register_profile(
     "many",
-    max_examples=20_000,
+    max_examples=5_000,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+# Postgres. One server a version, shared by all workers; a migrated template; a copy of it for each test.
+
+_HOMES: Final = "BATCHLEDGER_TEST_HOMES"
+_TEMPLATE: Final = "migrated"
+_LOCK: Final = 1
+_SETTINGS: Final = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    # A test that counts what was written must not count what a worker of the server did meanwhile.
+    "autovacuum": "off",
+}
+_numbers = count()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder of the servers once, before the workers, who inherit its name."""
+    config.addinivalue_line("markers", "also_on_16: run on Postgres 16 as well as on 18.")
+    if _HOMES not in os.environ:
+        folder = Path(tempfile.mkdtemp(prefix="batchledger-test-postgres-"))
+        folder.chmod(0o711)
+        os.environ[_HOMES] = str(folder)
+        config.add_cleanup(lambda: _forget(folder))
+
+
+def _forget(folder: Path) -> None:
+    del os.environ[_HOMES]
+    shutil.rmtree(folder)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on Postgres 18, and on 16 as well where its marker says so."""
+    if "postgres_version" in metafunc.fixturenames:
+        is_also_on_16 = metafunc.definition.get_closest_marker("also_on_16") is not None
+        metafunc.parametrize("postgres_version", (18, 16) if is_also_on_16 else (18,), scope="session")
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_version: int) -> Iterator[str]:
+    """Give the URI of a server's own database; no test writes there."""
+    with server(
+        Path(os.environ[_HOMES], f"{postgres_version}"), version=postgres_version, settings=_SETTINGS
+    ) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres: str) -> NewDatabase:
+    """Give a way to make a migrated database of one's own, for as long as a block lasts."""
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        _make_template(connection, postgres)
+    return lambda: _copy(postgres, _TEMPLATE)
+
+
+@pytest.fixture
+def database(new_database: NewDatabase) -> Iterator[str]:
+    """Give the URI of a migrated database of this test's own."""
+    with new_database() as uri:
+        yield uri
+
+
+@pytest.fixture
+def empty_database(postgres: str) -> Iterator[str]:
+    """Give the URI of a database of this test's own that was never migrated."""
+    with _copy(postgres, "template0") as uri:
+        yield uri
+
+
+@pytest.fixture
+def ledger(database: str) -> Iterator[PostgresLedger]:
+    """Give the ledger in this test's database."""
+    connections = engine(database)
+    yield PostgresLedger(connections, host=socket.gethostname(), version="test")
+    connections.dispose()
+
+
+def _make_template(connection: psycopg.Connection, postgres: str) -> None:
+    """Migrate once. Until it is whole it has another name."""
+    found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_TEMPLATE,)).fetchone()
+    if found:
+        return
+    connection.execute("CREATE DATABASE unfinished")
+    with connect(_named(postgres, "unfinished")) as target:
+        migrate(target)
+    _execute(connection, "ALTER DATABASE unfinished RENAME TO {}", _TEMPLATE)
+
+
+@contextmanager
+def _copy(postgres: str, template: str) -> Iterator[str]:
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        _execute(connection, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    yield _named(postgres, name)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        _execute(connection, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+def _execute(connection: psycopg.Connection, statement: LiteralString, *names: str) -> None:
+    connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def _named(uri: str, database: str) -> str:
+    return uri.replace("/batchledger?", f"/{database}?", 1)
