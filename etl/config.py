@@ -126,11 +126,10 @@ def secrets_of(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]
 
 
 class _Faults:
-    """The faults found so far, at most one for each place."""
+    """The faults found so far."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
-        self._places: set[Place] = set()
 
     def __bool__(self) -> bool:
         return bool(self._lines)
@@ -139,12 +138,8 @@ class _Faults:
         head = [] if len(self._lines) == 1 else [f"The settings have {len(self._lines)} faults:"]
         return "\n  ".join([*head, *self._lines])
 
-    def add(self, where: str, what: str, place: Place = ()) -> None:
+    def add(self, where: str, what: str) -> None:
         self._lines.append(f"{where}: {what}")
-        self._places.add(place)
-
-    def has(self, place: Place) -> bool:
-        return place in self._places
 
 
 class _Layer(NamedTuple):
@@ -325,7 +320,7 @@ def _read_key(layer: _Layer, section: Place, environ: Mapping[str, str], faults:
     secret, fault = _key_text(place[-1], value, layer.base, environ)
     fault = fault or _key_fault(secret)
     if fault:
-        faults.add(label, fault, (*section, "api_key"))
+        faults.add(label, fault)
     return secret
 
 
@@ -396,8 +391,7 @@ def _validated(keys: dict[str, Any], variables: _Layer, file: _Layer, faults: _F
         details = error.errors(include_url=False, include_input=False)
     for detail in details:
         place = tuple(str(part) for part in detail["loc"])
-        if not faults.has(place):
-            faults.add(_where(place, variables, file), _what(detail, place), place)
+        faults.add(_where(place, variables, file), _what(detail, place))
     return None
 
 

@@ -350,6 +350,12 @@ def test_a_variable_gives_a_workspace_its_key(tmp_path: Path) -> None:
     assert sorted(keys(settings)) == [("acme", "of-file"), ("b", "b")]
 
 
+def test_a_workspace_whose_key_cannot_be_read_is_one_fault_not_two(tmp_path: Path) -> None:
+    a_file(tmp_path, "[workspaces.acme]\napi_key_file = 'absent'\n")
+    (fault,) = faults({}, tmp_path)
+    assert fault.startswith("batchledger.toml: [workspaces.acme] api_key_file: the key file")
+
+
 def test_a_key_variable_that_is_not_set_is_a_fault(tmp_path: Path) -> None:
     a_file(tmp_path, "[workspaces.acme]\napi_key_env = 'ACME_KEY'\n")
     assert faults({"ACME_KEY": ""}, tmp_path) == [

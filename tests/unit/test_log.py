@@ -74,10 +74,11 @@ def test_a_secret_is_masked_at_every_level_in_the_text_and_in_every_value(
         getattr(logging, level.upper()),
         f"sent {CANARY} away",  # noqa: G004 -- So that the secret is in the text itself.
         key=CANARY,
-        deep=[{"a": (CANARY,)}],
+        deep=[{CANARY: (CANARY,)}],
         error=ValueError(CANARY),
     )
     assert "sent *** away" in stream.getvalue()
+    assert "ValueError('***')" in stream.getvalue()
     assert_is_silent_about_the_canary(stream.getvalue())
 
 
@@ -127,6 +128,11 @@ def test_a_secret_is_known_in_every_way_that_it_is_written(written: str) -> None
 
 def test_of_two_secrets_the_longer_is_masked_whole() -> None:
     assert Redactor(["key", "keyring"])("a keyring and a key") == "a *** and a ***"
+
+
+def test_a_secret_is_known_by_its_repr() -> None:
+    secret = "a\\b\x07c"
+    assert Redactor([secret])(f"{secret!r}") == "'***'"
 
 
 def test_an_empty_secret_masks_nothing() -> None:
