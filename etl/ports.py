@@ -132,3 +132,27 @@ class Ledger(Protocol):
     def note_tick(self, scheduled_at: datetime, reason: str, *, recorded_at: datetime) -> None:
         """Note a scheduled time at which no run started; the same one twice is noted once."""
         ...
+
+
+class Scheduled(msgspec.Struct, frozen=True):
+    """The latest run of a daemon: when it began, and whether it did its work or is still at it."""
+
+    started_at: datetime
+    is_served: bool
+
+
+class Journal(Protocol):
+    """
+    What the daemon has to know and to note between runs.
+
+    Raises (every method):
+        DatabaseUnavailableError: The database cannot be reached or went away.
+    """
+
+    def last_scheduled(self) -> Scheduled | None:
+        """Return the latest run of any daemon on this database; None if there was none."""
+        ...
+
+    def note_tick(self, scheduled_at: datetime, reason: str, *, recorded_at: datetime) -> None:
+        """Note a scheduled time at which no run started; the same one twice is noted once."""
+        ...
