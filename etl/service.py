@@ -1,0 +1,123 @@
+"""The command `run`: from the settings to a daemon, and its talk with the service manager."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from contextlib import ExitStack, contextmanager
+from threading import Event
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from etl.assembly import (
+    Workbench,
+    open_accounts,
+    open_database,
+    open_ledger,
+    prepare,
+    run_options,
+    utc_now,
+)
+from etl.config import secrets_of
+from etl.daemon import Daemon, Limits
+from etl.errors import DatabaseUnavailableError
+from etl.log import Redactor
+from etl.scheduler import notifier, serve, tell_status, watchdog_period
+from etl.signals import stops_on_signal
+from etl.ticks import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from etl.ports import Scheduled
+    from etl.report import RunReport
+    from etl.session import Session
+    from etl.settings import Settings
+
+_log: Final = structlog.get_logger(__name__)
+
+_TURN_GRACE_S: Final = 120.0
+"""What a run may take beyond its own deadline to write what it has read: twice the longest statement."""
+
+_STOP_GRACE_S: Final = 10.0
+"""What the end may take beyond one answer of the API that is being waited for."""
+
+_STOPPING: Final = "stopping after the projects in hand; once more to end at once"
+
+
+def run(session: Session) -> int:
+    """
+    Run on the schedule until SIGTERM or SIGINT, and return the exit code.
+
+    Args:
+        session: The invocation.
+
+    Raises:
+        SettingsError: There is no key, or a setting is wrong.
+        SchemaMismatchError: The database is the user's own, and at another revision.
+    """
+    stop = Event()
+    with stops_on_signal(stop, lambda: session.say(_STOPPING)):
+        # Closing the terminal is not meant to end a daemon, and there is nothing to read again.
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+        settings = session.settings(talk="info")
+        notify = notifier(session.environ, Redactor(secrets_of(settings, session.environ)))
+        with _workbench(settings, session.environ, stop) as bench:
+            turns = _Turns(bench, session.environ)
+            daemon = Daemon(
+                Schedule(settings.schedule, socket.gethostname()),
+                turns.run,
+                turns,
+                limits=_limits(settings),
+                clock=bench.clock,
+                stop=stop,
+                tell=tell_status(notify),
+            )
+            serve(daemon, notify=notify, watchdog_s=watchdog_period(session.environ, os.getpid()))
+    return 0
+
+
+class _Turns:
+    """What a daemon does with a workbench. Before each turn the database is looked at anew."""
+
+    def __init__(self, bench: Workbench, environ: Mapping[str, str]) -> None:
+        self._bench = bench
+        self._environ = environ
+        self._options = run_options(bench.settings, trigger="schedule")
+
+    def run(self) -> RunReport:
+        return self._bench.run(self._options)()
+
+    def last_scheduled(self) -> Scheduled | None:
+        # To open the embedded database once more revives it if it was killed.
+        with open_database(self._bench.settings, self._environ) as database:
+            prepare(database)
+        return self._bench.ledger.last_scheduled()
+
+    def note_tick(self, scheduled_at: datetime, reason: str, *, recorded_at: datetime) -> None:
+        self._bench.ledger.note_tick(scheduled_at, reason, recorded_at=recorded_at)
+
+
+@contextmanager
+def _workbench(settings: Settings, environ: Mapping[str, str], stop: Event) -> Iterator[Workbench]:
+    """Set up as for one run, but for a database that is away: a daemon waits for it."""
+    with ExitStack() as stack:
+        accounts = open_accounts(settings, stop=stop, clock=utc_now, stack=stack)
+        database = stack.enter_context(open_database(settings, environ))
+        try:
+            prepare(database)
+        except DatabaseUnavailableError as error:
+            _log.warning("the database is waited for", error=str(error), remedy=error.remedy)
+        ledger = stack.enter_context(open_ledger(database, settings))
+        yield Workbench(settings, database, ledger, accounts, utc_now, stop)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        turn_s=settings.sync.deadline_s + _TURN_GRACE_S,
+        stop_s=settings.source.read_timeout_s + _STOP_GRACE_S,
+        grace_s=settings.schedule.misfire_grace_s,
+    )
