@@ -1,5 +1,7 @@
 """`python -m etl` is `batchledger`."""
 
+import sys
+
 from etl.cli import main
 
-main()
+sys.exit(main())

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
-__all__ = ["Key", "ProjectFilter", "Settings", "engine_url", "load", "required_keys", "secrets_of"]
+__all__ = [
+    "Key",
+    "Origins",
+    "ProjectFilter",
+    "Settings",
+    "engine_url",
+    "load",
+    "origins",
+    "required_keys",
+    "secrets_of",
+]
 
 Place = tuple[str, ...]
 """Where a setting stands: the names of its sections, then its own."""
@@ -72,6 +82,35 @@ def load(environ: Mapping[str, str], cwd: Path) -> Settings:
     if faults or settings is None:
         raise SettingsError(str(faults))
     return settings
+
+
+class Origins(NamedTuple):
+    """Where settings came from: the file if it exists, the variables that are set, the login if used."""
+
+    file: Path | None
+    variables: tuple[str, ...]
+    login: Path | None
+
+
+def origins(settings: Settings, environ: Mapping[str, str], cwd: Path) -> Origins:
+    """
+    Say where settings came from, and nothing of what they say.
+
+    Args:
+        settings: As loaded.
+        environ: As for `load`.
+        cwd: As for `load`.
+    """
+    environ = {name: value for name, value in environ.items() if value.strip()}
+    file = _resolved(environ.get(_FILE_VARIABLE) or _FILE_DEFAULT, cwd, environ)
+    named = (name for name in environ if _place_of(name) is not None or name == _FILE_VARIABLE)
+    key = settings.source.api_key
+    is_login = key is not None and key.get_secret_value() == _login_key(environ)
+    return Origins(
+        file if file.is_file() else None,
+        tuple(sorted(named)),
+        _login_file(environ) if is_login else None,
+    )
 
 
 def required_keys(settings: Settings) -> tuple[Key, ...]:

@@ -131,6 +131,11 @@ def default_home(environ: Mapping[str, str], uid: int) -> Path:
     return Path(user_home) / ".local/share/batchledger"
 
 
+def exists(home: Path) -> bool:
+    """Say whether there is a database in this home, running or not."""
+    return (home / "postgres" / "data").exists()
+
+
 def psql(version: int = _NEWEST) -> Path:
     """
     Find the bundled `psql`.

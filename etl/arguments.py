@@ -1,0 +1,78 @@
+"""How commands read what users write: projects, batches, instants; and what the shell offers for them."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from etl.errors import BatchledgerError, SettingsError
+from etl.records import Slug
+
+_SLUG_REMEDY: Final = "write it as workspace/project, such as acme/cars"
+_PARTS: Final = 2
+
+
+def slug_of(text: str) -> Slug:
+    """
+    Read `workspace/project`.
+
+    Raises:
+        SettingsError: It is something else.
+    """
+    parts = text.split("/")
+    if len(parts) != _PARTS or not all(parts) or any(character.isspace() for character in text):
+        raise SettingsError(f"{text!r} does not name a project", remedy=_SLUG_REMEDY)
+    return Slug(*parts)
+
+
+def place_of(text: str) -> tuple[Slug, str | None]:
+    """
+    Read `workspace/project` or `workspace/project/batch`.
+
+    Raises:
+        SettingsError: It is something else.
+    """
+    parts = text.split("/")
+    if len(parts) == _PARTS + 1 and parts[-1]:
+        return slug_of("/".join(parts[:-1])), parts[-1]
+    return slug_of(text), None
+
+
+def instant_of(text: str, now: datetime) -> datetime:
+    """
+    Read an instant: `now`, or ISO 8601; UTC unless it says otherwise.
+
+    Raises:
+        SettingsError: It is something else.
+    """
+    if text == "now":
+        return now
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(
+            f"{text!r} is not an instant", remedy="write it as 2026-11-20T12:00Z, 2026-11-20 or now"
+        ) from None
+    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def complete_project(incomplete: str) -> list[str]:
+    """
+    Return the projects of the ledger that begin so, for the shell.
+
+    Only a database that runs already is asked, and not for long: to start one at the press of a key would be
+    too much. Whatever goes wrong means that there is nothing to offer.
+    """
+    from etl.config import load  # noqa: PLC0415 - only a completion pays for it.
+    from etl.queries import reading, slugs  # noqa: PLC0415 - the same.
+
+    try:
+        url = load(os.environ, Path.cwd()).database.url
+        if url is None:
+            return []
+        with reading(url.get_secret_value()) as connection:
+            return [slug for slug in slugs(connection) if slug.startswith(incomplete)]
+    except BatchledgerError:
+        return []

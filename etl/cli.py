@@ -1,0 +1,304 @@
+"""The commands: the only place where the parts meet."""
+
+# Each command imports what it needs when it runs: Alembic, plotext, the simulator and the scheduler cost
+# memory and up to a second, which `--help` and the hourly `sync` must not pay.
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations.
+from typing import TYPE_CHECKING, Annotated, Final, cast
+
+import typer
+
+from etl import __version__
+from etl.arguments import complete_project, instant_of, place_of, slug_of
+from etl.manual import examples, exit_codes
+from etl.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_EXIT_BROKEN_PIPE: Final = 141  # As a process that SIGPIPE ended.
+
+# Plain help is the same on a terminal, in a pipe and in the documentation, and needs no import of Rich.
+app: Final = typer.Typer(
+    name="batchledger",
+    help="A history that can be trusted of every Roboflow image batch, in your own Postgres.",
+    epilog=exit_codes(),
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys and UTC times.")]
+
+
+def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
+    """
+    Run one command.
+
+    Args:
+        argv: The arguments; those of the process unless given.
+        environ: The environment; that of the process unless given.
+
+    Returns:
+        The exit code.
+    """
+    arguments, is_debug = _without_debug(sys.argv[1:] if argv is None else argv)
+    session = Session(os.environ if environ is None else environ, is_debug=is_debug)
+    try:
+        exit_code = _dispatch(session, arguments or ["--help"])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has enough. What is still buffered must not complain at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _EXIT_BROKEN_PIPE
+    return exit_code
+
+
+def _dispatch(session: Session, arguments: Sequence[str]) -> int:
+    try:
+        # Commands return their exit code; Typer returns that of its own exits, and None for a help page.
+        return (
+            cast(
+                "int | None", app(args=arguments, prog_name="batchledger", standalone_mode=False, obj=session)
+            )
+            or 0
+        )
+    except typer.TyperException as error:
+        return session.refuse(error.format_message(), _usage_remedy(error), error.exit_code)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told in one line.
+        return session.fail(error)
+
+
+def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Take `--debug` out of wherever it stands, but for what is meant for another program."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    ours = [argument for argument in arguments[:end] if argument != "--debug"]
+    return [*ours, *arguments[end:]], len(ours) < end
+
+
+def _usage_remedy(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"see `{context.command_path if context else 'batchledger'} --help`"
+
+
+def _print_version(is_asked: bool) -> None:  # noqa: FBT001 - as Typer calls it.
+    if is_asked:
+        typer.echo(f"batchledger {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[  # Taken out before, so that it may stand anywhere; here for the help.
+        bool, typer.Option("--debug", help="Show tracebacks. May stand after the command, too.")
+    ] = False,
+) -> None:
+    """Keep what all commands have in common."""
+
+
+@app.command(epilog=examples("sync"))
+def sync(
+    context: typer.Context,
+    *,
+    project: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="W/P", help="Read this project only; repeatable.", autocompletion=complete_project
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be written; write nothing.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Run once: read every followed project and write what changed."""
+    from etl import oneshot
+
+    only = tuple(map(slug_of, project or ()))
+    return oneshot.sync(_session(context), only, is_dry=dry_run, is_json=json)
+
+
+@app.command(epilog=examples("run"))
+def run(context: typer.Context) -> int:
+    """Run on the schedule of the settings until SIGTERM or SIGINT; then end the projects in hand and exit 0."""
+    from etl import service
+
+    return service.run(_session(context))
+
+
+@app.command(epilog=examples("check"))
+def check(context: typer.Context, *, json: Json = False) -> int:
+    """Look at settings, keys and database, and say of each how it is and what to do."""
+    from etl import checks, show
+
+    session = _session(context)
+    found = []
+    for finding in checks.check(session.settings, session.environ, session.cwd):
+        found.append(finding)
+        if not json:
+            show.finding(session.out, finding)
+    if json:
+        session.emit(found)
+    return checks.exit_code(found)
+
+
+@app.command(epilog=examples("migrate"))
+def migrate(
+    context: typer.Context,
+    *,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL; connect to nothing.")] = False,
+) -> int:
+    """Bring the database's schema to the revision of this program."""
+    from etl import database
+
+    session = _session(context)
+    if sql:
+        sys.stdout.write(database.migration_sql())
+        return 0
+    from etl.assembly import open_database
+
+    settings = session.settings()
+    with open_database(settings, session.environ) as place, database.connect(place.uri) as connection:
+        before = database.revision(connection)
+        if not database.is_behind(before):
+            database.require_head(connection)
+            session.out.print(f"The schema is at {before}, as it should be.", soft_wrap=True)
+            return 0
+        connection.rollback()
+        database.migrate(connection)
+        session.out.print(
+            f"The schema is at {database.head()}; it was {before or 'not there'}.", soft_wrap=True
+        )
+    return 0
+
+
+@app.command(epilog=examples("projects"))
+def projects(context: typer.Context, *, json: Json = False) -> int:
+    """List the projects that the keys can see, and which of them are followed."""
+    from etl import inventory, show
+
+    session = _session(context)
+    listed, problems = inventory.take(session.settings(), session.environ)
+    if json:
+        session.emit(listed)
+    else:
+        show.projects(session.out, listed)
+    show.problems(session.err, problems)
+    return inventory.exit_code(listed, problems)
+
+
+@app.command(epilog=examples("status"))
+def status(context: typer.Context, *, json: Json = False) -> int:
+    """Say how fresh each project is, what is open, and how the last run ended."""
+    from etl import queries, show
+    from etl.assembly import utc_now
+
+    session = _session(context)
+    with _ledger(session) as uri, queries.reading(uri) as connection:
+        found = queries.status(connection, utc_now())
+    if json:
+        session.emit(found)
+    else:
+        show.status(session.out, found)
+    return 0
+
+
+@app.command(epilog=examples("history"))
+def history(
+    context: typer.Context,
+    place: Annotated[
+        str,
+        typer.Argument(metavar="W/P[/BATCH]", autocompletion=complete_project, help="A project, or a batch."),
+    ],
+    *,
+    at: Annotated[
+        str | None, typer.Option(metavar="T", help="As it stood then: ISO 8601 (UTC unless it says) or now.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Show the life of a project or a batch, or how it stood at an instant."""
+    from etl import queries, show
+    from etl.assembly import utc_now
+
+    session = _session(context)
+    slug, batch_id = place_of(place)
+    then = None if at is None else instant_of(at, utc_now())
+    with _ledger(session) as uri, queries.reading(uri) as connection:
+        found = queries.life(connection, slug, batch_id, then)
+    if json:
+        session.emit(found)
+    else:
+        show.life(session.out, found, has_plot=session.out.is_terminal)
+    return 0
+
+
+@app.command(
+    epilog=examples("psql"), context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
+def psql(context: typer.Context) -> int:
+    """Open psql on the ledger; what follows `--` is for psql."""
+    from etl import sqlshell
+
+    session = _session(context)
+    return sqlshell.run(session.settings(), session.environ, context.args)
+
+
+@app.command(epilog=examples("simulate"))
+def simulate(  # noqa: PLR0913 - one argument for each option.
+    context: typer.Context,
+    *,
+    seed: Annotated[int, typer.Option(help="The same seed and sizes give the same workspace.")] = 0,
+    projects: Annotated[int, typer.Option(min=0, help="How many projects.")] = 3,
+    batches: Annotated[int, typer.Option(min=0, help="How many batches in each project.")] = 12,
+    step_every: Annotated[
+        float, typer.Option(min=0, help="Seconds between random events; 0 lets nothing happen.")
+    ] = 5,
+    etag: Annotated[bool, typer.Option("--etag", help="Answers carry an ETag.")] = False,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 0,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON with the URL and keys.")
+    ] = False,
+) -> int:
+    """Serve a simulated Roboflow API, to try things out without a key, until SIGINT or SIGTERM."""
+    from etl import simulation
+
+    settings = simulation.settings(
+        seed=seed,
+        projects=projects,
+        batches=batches,
+        step_every_s=step_every,
+        has_etags=etag,
+        host=host,
+        port=port,
+    )
+    return simulation.serve(_session(context), settings, is_json=json)
+
+
+def _session(context: typer.Context) -> Session:
+    return cast("Session", context.obj)
+
+
+@contextmanager
+def _ledger(session: Session) -> Iterator[str]:
+    """Yield the address of the database, at this program's revision."""
+    from etl.assembly import open_database, prepare
+
+    with open_database(session.settings(), session.environ) as place:
+        prepare(place)
+        yield place.uri
+
+
+if __name__ == "__main__":
+    sys.exit(main())

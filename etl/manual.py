@@ -1,0 +1,83 @@
+"""What `--help` says beyond one line: examples of every command, and the exit codes."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        0: "done, and everything read is trusted",
+        1: "error: database, network, schema",
+        2: "wrong settings, arguments or key",
+        3: "no such project or batch",
+        4: "some projects failed or are suspect; the others are done",
+        130: "ended by SIGINT (143 by SIGTERM) after the projects in hand",
+    }
+)
+
+EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
+    {
+        "check": (
+            ("batchledger check", "is everything ready for a run?"),
+            ("batchledger check --json", "the same for a script"),
+        ),
+        "demo": (
+            ("batchledger demo", "two weeks of a simulated workspace in ten seconds"),
+            ("batchledger demo --keep /tmp/ledger", "keep its database to look around in"),
+        ),
+        "history": (
+            ("batchledger history acme/cars", "a project, day by day"),
+            ("batchledger history acme/cars/6VN0fFQIWU1E24bDjGsN", "a batch, state by state"),
+            ("batchledger history acme/cars --at 2026-11-20T12:00Z", "its batches as they stood then"),
+            ("batchledger history acme/cars --at now", "its batches as last known"),
+        ),
+        "migrate": (
+            ("batchledger migrate", "bring the schema to this program's revision"),
+            ("batchledger migrate --sql", "print the SQL for a database administrator"),
+        ),
+        "projects": (
+            ("batchledger projects", "what the keys can see, and what is followed"),
+            ("batchledger projects --json", "the same for a script"),
+        ),
+        "psql": (
+            ("batchledger psql", "SQL by hand"),
+            ('batchledger psql -- -c "SELECT * FROM analytics.project"', "one statement"),
+        ),
+        "run": (("batchledger run", "run on the schedule of the settings until SIGTERM"),),
+        "simulate": (
+            ("batchledger simulate", "a workspace that changes every five seconds"),
+            ("batchledger simulate --projects 50 --batches 200 --port 8080", "a larger one"),
+        ),
+        "status": (
+            ("batchledger status", "how fresh is what?"),
+            ("batchledger status --json", "the same for a monitor"),
+        ),
+        "sync": (
+            ("batchledger sync", "every followed project"),
+            ("batchledger sync --project acme/cars --project acme/drones", "these two"),
+            ("batchledger sync --dry-run", "what would be written?"),
+            ("batchledger sync --json", "the outcome for a script"),
+        ),
+    }
+)
+
+
+def examples(command: str) -> str:
+    """Return the examples of a command, laid out for the end of its help."""
+    rows = EXAMPLES[command]
+    width = max(len(line) for line, _ in rows)
+    return _verbatim("Examples:", *(f"  {line:{width}}  {what}" for line, what in rows))
+
+
+def exit_codes() -> str:
+    """Return the exit codes, laid out for the end of the help."""
+    return _verbatim("Exit codes:", *(f"  {code:<4} {what}" for code, what in EXIT_CODES.items()))
+
+
+def _verbatim(*lines: str) -> str:
+    """Keep the lines as they are: to the formatter of help, a backspace says so."""
+    return "\n".join(("\b", *lines))
