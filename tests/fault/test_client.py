@@ -174,6 +174,15 @@ def test_a_known_etag_brings_an_answer_without_a_body(sim: Simulator) -> None:
     assert (third.http_status, third.body) == (200, first.body)
 
 
+def test_a_304_that_repeats_no_etag_leaves_the_known_one_in_force() -> None:
+    def serve(connection: socket.socket) -> None:
+        head_of_request(connection)
+        connection.sendall(b"HTTP/1.1 304 Not Modified\r\n\r\n")
+
+    with a_server(serve) as url, a_source(url) as source:
+        assert read(source, etag='"known"').etag == '"known"'
+
+
 def test_a_304_that_nobody_asked_for_is_not_believed(sim: Simulator) -> None:
     sim.faults.add(Fault.status(304, b""))
     with a_source(sim) as source:
