@@ -6,9 +6,9 @@ import io
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from etl.config import engine_url
@@ -19,44 +19,63 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from alembic.config import Config
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import URL, Connection, Engine
 
 
 def engine(uri: str, settings: DatabaseSettings | None = None) -> Engine:
     """
-    Make an engine for a database; nothing is connected yet.
+    Make an engine for the ledger; nothing is connected yet. Its connections commit by themselves.
 
     Args:
         uri: A libpq connection URI as `etl.settings` accepts it; its parameters are libpq's.
         settings: Time limits and the size of the pool.
     """
     limits = settings or DatabaseSettings()
-    url = engine_url(uri)
-    defaults = {"connect_timeout": str(limits.connect_timeout_s), "application_name": "batchledger"}
-    return create_engine(
-        url.update_query_dict({name: value for name, value in defaults.items() if name not in url.query}),
+    connections = create_engine(
+        _url(uri, limits),
         pool_size=limits.pool_size,
         max_overflow=0,
         pool_timeout=limits.pool_timeout_s,
-        pool_pre_ping=True,
-        hide_parameters=True,
+        isolation_level="AUTOCOMMIT",
     )
+    session = _SESSION.format(
+        statement_ms=round(limits.statement_timeout_s * 1000), lock_ms=round(limits.lock_timeout_s * 1000)
+    )
+    event.listen(connections, "connect", lambda connection, _record: connection.execute(session))
+    return connections
+
+
+_SESSION: Final = (
+    "SET statement_timeout = {statement_ms}; "
+    "SET lock_timeout = {lock_ms}; "
+    # Plans are kept: planning would cost more than running. A table that was empty when the plan was made
+    # must not be scanned whole once it is full, and no statement of the ledger needs to.
+    "SET plan_cache_mode = force_generic_plan; "
+    "SET enable_seqscan = off; "
+    "SET jit = off; "
+    # Nothing is lost by it but the last moments before a crash, whole transactions only, and the next run
+    # carries on from there; the end of a run waits until all of it is on disk.
+    "SET synchronous_commit = off"
+)
 
 
 @contextmanager
-def connect(uri: str) -> Iterator[Connection]:
+def connect(uri: str, settings: DatabaseSettings | None = None) -> Iterator[Connection]:
     """
-    Connect once, for one purpose, and disconnect.
+    Connect once, for one purpose, and disconnect. What is not committed is rolled back.
 
     Raises:
         DatabaseUnavailableError: The database cannot be reached, or went away.
     """
-    connections = engine(uri)
-    try:
-        with translated(connections), connections.connect() as connection:
-            yield connection
-    finally:
-        connections.dispose()
+    connections = create_engine(_url(uri, settings or DatabaseSettings()), poolclass=NullPool)
+    with translated(connections), connections.connect() as connection:
+        yield connection
+
+
+def _url(uri: str, limits: DatabaseSettings) -> URL:
+    url = engine_url(uri)
+    defaults = {"connect_timeout": str(limits.connect_timeout_s), "application_name": "batchledger"}
+    return url.update_query_dict({name: value for name, value in defaults.items() if name not in url.query})
 
 
 @contextmanager
@@ -96,6 +115,11 @@ def revision(connection: Connection) -> str | None:
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM ledger.alembic_version"))
     return found
+
+
+def is_behind(found: str | None) -> bool:
+    """Say whether a revision is an earlier one of this program's; None is that of an empty database."""
+    return found is None or (found in _revisions() and found != head())
 
 
 def require_head(connection: Connection) -> None:

@@ -230,7 +230,7 @@ def _internal(error: Exception) -> InternalError:
 
 def _tell(report: ProjectReport) -> None:
     moves = report.moves
-    log = _log.warning if report.verdict is Verdict.SUSPECT or report.rejects else _log.info
+    log = _log.warning if report.verdict is Verdict.SUSPECT or report.rejects else _log.debug
     log(
         f"project {report.verdict.value}",
         rule=report.rule,

@@ -13,7 +13,7 @@ import re
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeGuard
 
 import msgspec
 
@@ -54,21 +54,33 @@ _EXACT: Final = decimal.Context(prec=decimal.MAX_PREC, Emin=decimal.MIN_EMIN, Em
 """Arithmetic without rounding; the default keeps 28 digits."""
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+_Seconds = Annotated[int, msgspec.Meta(ge=0, lt=_UNITLESS_TO_S)]
+_Microseconds = Annotated[int, msgspec.Meta(ge=0, lt=_NANOSECONDS, multiple_of=1_000)]
+"""Nanoseconds that lose nothing as microseconds."""
+
+
 class _Timestamp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Firestore's timestamp, as its JSON has it."""
 
-    seconds: int = msgspec.field(name="_seconds")
-    nanoseconds: int = msgspec.field(name="_nanoseconds")
+    seconds: _Seconds = msgspec.field(name="_seconds")
+    nanoseconds: _Microseconds = msgspec.field(name="_nanoseconds")
 
 
 class _PlainBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A batch exactly as documented: the common case, decoded and checked in one pass."""
 
     id: str
-    images: int
+    images: _Count
     uploaded: _Timestamp
     name: str | None = None
-    num_jobs: int | None = msgspec.field(name="numJobs", default=None)
+    num_jobs: _Count | None = msgspec.field(name="numJobs", default=None)
+
+
+class _PlainList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A list of batches exactly as documented."""
+
+    batches: list[_PlainBatch]
 
 
 class _Identity(msgspec.Struct, frozen=True, gc=False):
@@ -82,6 +94,7 @@ def _no_constant(name: str) -> object:
 
 
 _LEVEL: Final = msgspec.json.Decoder(list[msgspec.Raw] | dict[str, msgspec.Raw])
+_PLAIN_LIST: Final = msgspec.json.Decoder(_PlainList)
 _PLAIN: Final = msgspec.json.Decoder(_PlainBatch)
 _IDENTITY: Final = msgspec.json.Decoder(_Identity)
 _JSON: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)
@@ -108,6 +121,9 @@ def parse_batches(body: bytes) -> Snapshot:
 
     Source: Roboflow documentation, "List Image Batches"; the bare list: Roboflow's CLI.
     """
+    plain = _plain_snapshot(body)
+    if plain is not None:
+        return plain
     whole = _opened(body)
     return _snapshot(whole if isinstance(whole, list) else _list_of(_object(whole), "batches"))
 
@@ -284,6 +300,15 @@ def _fields_of_error(body: bytes) -> dict[str, Any]:
     return whole if isinstance(whole, dict) else {}
 
 
+def _plain_snapshot(body: bytes) -> Snapshot | None:
+    """Take a body whose every record is as documented, in one pass; None leaves it to be taken apart."""
+    try:
+        batches = tuple(map(_from_plain, _PLAIN_LIST.decode(body).batches))
+    except (*_UNDECODABLE, _UnusableError):
+        return None
+    return Snapshot(batches) if len({batch.batch_id for batch in batches}) == len(batches) else None
+
+
 def _snapshot(records: Sequence[msgspec.Raw]) -> Snapshot:
     parsed = [_parse_record(position, record) for position, record in enumerate(records)]
     batches = [record for record in parsed if isinstance(record, Batch)]
@@ -337,20 +362,10 @@ def _parse_record(position: int, record: msgspec.Raw) -> Batch | Reject:
 def _from_plain(record: _PlainBatch) -> Batch:
     """Take a record as documented; anything unusual about it is for the loose parser to explain."""
     uploaded = record.uploaded
-    name = record.name
-    is_usual = (
-        _is_id(record.id)
-        and 0 <= record.images <= MAX_COUNT
-        and 0 <= (record.num_jobs or 0) <= MAX_COUNT
-        and 0 <= uploaded.seconds < _UNITLESS_TO_S
-        and 0 <= uploaded.nanoseconds < _NANOSECONDS
-        and uploaded.nanoseconds % 1_000 == 0
-        and (name is None or "\0" not in name)
-    )
-    if not is_usual:
+    if not _is_id(record.id) or (record.name is not None and "\0" in record.name):
         raise _UnusableError
-    at = _EPOCH + timedelta(seconds=uploaded.seconds, microseconds=uploaded.nanoseconds // 1_000)
-    return Batch(record.id, record.images, name, record.num_jobs, at)
+    at = _EPOCH + timedelta(0, uploaded.seconds, uploaded.nanoseconds // 1_000)
+    return Batch(record.id, record.images, record.name, record.num_jobs, at)
 
 
 def _parse_loosely(position: int, record: msgspec.Raw) -> Batch | Reject:
@@ -392,6 +407,8 @@ def _id(fields: dict[str, Any]) -> str:
 
 
 def _is_id(value: str) -> bool:
+    if value.isalnum() and value.isascii():
+        return len(value) <= _MAX_ID
     return (
         0 < len(value) <= _MAX_ID
         and value.isprintable()

@@ -386,11 +386,11 @@ class DatabaseSettings(_Section):
         description="Longest wait for a lock; 0 is no limit. Ours are held for one short transaction.",
     )
     pool_size: int = Field(
-        default=4,
+        default=8,
         ge=1,
         le=64,
-        description="Connections kept. Threads mostly wait for the API, so fewer than `sync.concurrency` "
-        "are enough.",
+        description="Connections at most, all closed between two runs. As many as `sync.concurrency`, so that "
+        "no thread waits for another.",
     )
     pool_timeout_s: _Number = Field(
         default=30, gt=0, le=3600, description="Longest wait for one of the connections."

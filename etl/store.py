@@ -1,8 +1,8 @@
 """
-The only writer of the ledger: one transaction a project, set-based statements from `etl/sql`.
+The only writer of the ledger: one statement, and so one transaction, a project.
 
-The statements run on psycopg itself, through connections that SQLAlchemy pools: COPY and prepared statements
-are its own, and a thousand small transactions a run leave no time for a second layer.
+The statements run on psycopg itself, through connections that SQLAlchemy pools: prepared statements are its
+own, and a thousand small transactions a run leave no time for a second layer.
 """
 
 from __future__ import annotations
@@ -11,45 +11,48 @@ import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import psycopg
+from psycopg import RawCursor
+from psycopg.pq import Format
+from psycopg.types.numeric import Int8BinaryDumper
+from sqlalchemy.exc import SQLAlchemyError
 
 from etl.database import unavailable
 from etl.errors import ClaimLostError
 from etl.guard import Known
-from etl.ports import Applied
+from etl.ports import Applied, Scheduled
 from etl.records import Moves, ProjectState, Slug, Totals, Verdict
-from etl.sql import SQL
+from etl.sql import Statement, statement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from psycopg import Connection, Cursor
+    from psycopg import Cursor
     from sqlalchemy import Engine
 
     from etl.guard import Belief
     from etl.ports import RunEnd
-    from etl.records import Observation, Project, Reject, Snapshot
-
-_SNAPSHOT_COLUMNS: Final = ("batch_id", "name", "images", "num_jobs", "uploaded_at", "extra", "is_listed")
-_SNAPSHOT_TYPES: Final = ("text", "text", "int4", "int4", "timestamptz", "text", "bool")
-_COPY: Final = f"COPY pg_temp.snapshot ({', '.join(_SNAPSHOT_COLUMNS)}) FROM STDIN (FORMAT BINARY)"
-_ANALYZE_FROM: Final = 5_000
-"""Rows from which the planner is told the size of the snapshot; below, its default guess is near enough."""
+    from etl.records import Batch, Observation, Project, Reject, Snapshot
 
 _FAST: Final = 1  # zlib's level: a third of the time of the default, for 2 % more bytes.
 
-_SESSION: Final = (
-    # Plans are kept from transaction to transaction: planning would cost more than running. A table that was
-    # empty when the plan was made must not be scanned whole once it is full, and no statement needs to.
-    "SET LOCAL plan_cache_mode = force_generic_plan; "
-    "SET LOCAL enable_seqscan = off; "
-    "SET LOCAL jit = off; "
-    "SET LOCAL client_min_messages = warning; "
-    # Nothing is lost by it but the last moments before a crash, whole transactions only, and the next run
-    # carries on from there; the end of a run waits until all of it is on disk.
-    "SET LOCAL synchronous_commit = off; "
-)
+_APPLY: Final = statement("delta", "apply")
+_PREVIEW: Final = statement("delta", "preview")
+_BEGIN_RUN: Final = statement("begin_run")
+_CLAIM: Final = statement("claim")
+_END_RUN: Final = statement("end_run")
+_IDENTIFY: Final = statement("identify")
+_KNOWN: Final = statement("known")
+_LAST_SCHEDULED: Final = statement("last_scheduled")
+_RECORD: Final = statement("record")
+_REGISTER: Final = statement("register")
+_RENEW: Final = statement("renew")
+_STATE: Final = statement("state")
+_TICK: Final = statement("tick")
+_TRACKED: Final = statement("tracked")
+_UNTRACK: Final = statement("untrack")
 
 
 class PostgresLedger:
@@ -57,13 +60,20 @@ class PostgresLedger:
     Implements `etl.ports.Ledger` on Postgres.
 
     Args:
-        engine: Makes the connections; its pool must have room for one a thread.
+        engine: Makes the connections. Its pool is emptied when a run ends, so that none idles until the next.
         host: Name of this machine, for the run's row.
         version: Version of this program, for the run's row.
         lease_s: Seconds until a new run's claims lapse unless it renews them.
     """
 
-    def __init__(self, engine: Engine, *, host: str, version: str, lease_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        host: str,
+        version: str,
+        lease_s: float = 60.0,
+    ) -> None:
         self._engine = engine
         self._host = host
         self._version = version
@@ -78,8 +88,8 @@ class PostgresLedger:
             "host": self._host,
             "version": self._version,
         }
-        with self._transaction() as cursor:
-            return int(_one(cursor.execute(SQL["begin_run"], values))[0])
+        with self._cursor() as cursor:
+            return int(_one(_execute(cursor, _BEGIN_RUN, values))[0])
 
     def end_run(self, run_id: int, end: RunEnd) -> None:
         """Close a run, give back what it still claims, and make all that it committed durable."""
@@ -91,9 +101,10 @@ class PostgresLedger:
             "requests": end.requests,
             **{verdict.value: end.verdicts.get(verdict, 0) for verdict in Verdict},
         }
-        with self._transaction() as cursor:
+        with self._cursor() as cursor, cursor.connection.transaction():
             cursor.execute("SET LOCAL synchronous_commit = on")
-            cursor.execute(SQL["end_run"], values)
+            _execute(cursor, _END_RUN, values)
+        self._engine.dispose()
 
     def register(self, projects: Sequence[Project], *, at: datetime) -> Mapping[Slug, ProjectState]:
         """Make sure that each project has its row, and return what is held of each."""
@@ -104,38 +115,38 @@ class PostgresLedger:
             "types": [project.type for project in projects],
             "at": at,
         }
-        with self._transaction() as cursor:
-            cursor.execute(SQL["register"], values)
-            cursor.execute(SQL["identify"], values)
+        with self._cursor() as cursor:
+            _execute(cursor, _REGISTER, values)
+            _execute(cursor, _IDENTIFY, values)
             return _by_slug(_states(cursor, [row[0] for row in cursor]))
 
     def tracked(self) -> Mapping[Slug, ProjectState]:
         """Return what is held of each project that the ledger follows."""
-        with self._transaction() as cursor:
-            cursor.execute(SQL["tracked"])
+        with self._cursor() as cursor:
+            _execute(cursor, _TRACKED, {})
             return _by_slug(_states(cursor, [row[0] for row in cursor]))
 
     def untrack(self, project_ids: Collection[int]) -> None:
         """Mark projects that the settings do not ask for any more; their history stays."""
-        with self._transaction() as cursor:
-            cursor.execute(SQL["untrack"], {"project_ids": list(project_ids)})
+        with self._cursor() as cursor:
+            _execute(cursor, _UNTRACK, {"project_ids": list(project_ids)})
 
     def claim(self, run_id: int, project_ids: Collection[int]) -> Sequence[ProjectState]:
         """Claim the projects that no living run holds, stalest first, and return what is held of each."""
-        with self._transaction() as cursor:
-            cursor.execute(SQL["claim"], {"run_id": run_id, "project_ids": list(project_ids)})
+        with self._cursor() as cursor:
+            _execute(cursor, _CLAIM, {"run_id": run_id, "project_ids": list(project_ids)})
             return _states(cursor, [row[0] for row in cursor])
 
     def renew(self, run_id: int) -> None:
         """Push the end of the run's lease."""
-        with self._transaction() as cursor:
-            cursor.execute(SQL["renew"], {"run_id": run_id, "lease_s": self._lease_s})
+        with self._cursor() as cursor:
+            _execute(cursor, _RENEW, {"run_id": run_id, "lease_s": self._lease_s})
 
     def known(self, project_id: int) -> Known:
         """Return the ids of the project's batches that are not gone."""
-        with self._transaction() as cursor:
-            row = _one(cursor.execute(SQL["known"], {"project_id": project_id}))
-            return Known(*(frozenset(ids or ()) for ids in row))
+        with self._cursor() as cursor:
+            _execute(cursor, _KNOWN, {"project_id": project_id})
+            return Known(*(frozenset(ids or ()) for ids in _one(cursor)))
 
     def apply(
         self, run_id: int, observation: Observation, snapshot: Snapshot, belief: Belief, body: bytes
@@ -146,27 +157,37 @@ class PostgresLedger:
         Raises:
             ClaimLostError: The project is not ours any more. Nothing was written.
         """
-        values = _values(run_id, observation, belief, body)
-        with self._transaction(_SCRATCH) as cursor:
-            _hold(cursor, values)
-            _compare(cursor, values, snapshot, belief)
-            observation_id, verdict, *moved = _one(cursor.execute(SQL["apply"], values))
-            _keep_rejects(cursor, observation_id, snapshot.rejects)
+        values = {
+            **_values(observation, snapshot, belief),
+            **_reject_columns(snapshot.rejects),
+            "run_id": run_id,
+            "body": zlib.compress(body, _FAST),
+        }
+        with self._cursor() as cursor:
+            row = _execute(cursor, _APPLY, values).fetchone()
+        if row is None:
+            raise ClaimLostError("another run has claimed the project since; what was read is dropped")
+        _, verdict, *moved = row
         return Applied(verdict=Verdict(verdict), moves=Moves(*(int(count) for count in moved)))
 
     def preview(self, observation: Observation, snapshot: Snapshot, belief: Belief) -> Applied:
-        """Say what `apply` would change, and write nothing but temporary tables."""
-        values = _values(0, observation, belief, b"")
-        with self._transaction(_SCRATCH) as cursor:
-            _compare(cursor, values, snapshot, belief)
-            moves = Moves(*(int(count) for count in _one(cursor.execute(SQL["moves"]))))
+        """Say what `apply` would change, and write nothing."""
+        with self._cursor() as cursor:
+            row = _one(_execute(cursor, _PREVIEW, _values(observation, snapshot, belief)))
+        moves = Moves(*(int(count) for count in row))
         return Applied(verdict=_verdict(belief, moves), moves=moves)
 
     def record(self, run_id: int, observations: Sequence[Observation]) -> int:
         """Write observations that changed nothing, many at a time; return how many were ours to write."""
-        with self._transaction() as cursor:
-            cursor.execute(SQL["record"], {"run_id": run_id, **_columns(observations)})
+        with self._cursor() as cursor:
+            _execute(cursor, _RECORD, {"run_id": run_id, **_columns(observations)})
             return cursor.rowcount
+
+    def last_scheduled(self) -> Scheduled | None:
+        """Return the latest run of any daemon on this database; None if there was none."""
+        with self._cursor() as cursor:
+            row = _execute(cursor, _LAST_SCHEDULED, {}).fetchone()
+            return None if row is None else Scheduled(*row)
 
     def note_tick(self, scheduled_at: datetime, reason: str, *, recorded_at: datetime) -> None:
         """Note a scheduled time at which no run started; the same one twice is noted once."""
@@ -176,30 +197,37 @@ class PostgresLedger:
             "recorded_at": recorded_at,
             "host": self._host,
         }
-        with self._transaction() as cursor:
-            cursor.execute(SQL["tick"], values)
+        with self._cursor() as cursor:
+            _execute(cursor, _TICK, values)
 
     @contextmanager
-    def _transaction(self, prelude: str = "") -> Iterator[Cursor[Any]]:
-        """Run one transaction on a pooled connection; what the caller raises rolls it back."""
+    def _cursor(self) -> Iterator[Cursor[Any]]:
+        """Lend a cursor of a pooled connection, on which every statement is a transaction of its own."""
         try:
-            with self._engine.connect() as pooled:
-                connection = pooled.connection.driver_connection
-                with _psycopg(connection).cursor(binary=True) as cursor:
-                    cursor.execute(_SESSION + prelude, binary=False)
+            pooled = self._engine.raw_connection()
+            try:
+                with _raw_cursor(pooled.driver_connection) as cursor:
                     yield cursor
-                pooled.connection.commit()
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            finally:
+                pooled.close()
+        except (psycopg.OperationalError, psycopg.InterfaceError, SQLAlchemyError) as error:
+            self._engine.dispose()
             raise unavailable(self._engine, error) from None
 
 
-_SCRATCH: Final = SQL["scratch_tables"]
-
-
-def _psycopg(connection: object) -> Connection[Any]:
+def _raw_cursor(connection: object) -> RawCursor[Any]:
     if not isinstance(connection, psycopg.Connection):
         raise TypeError("the ledger needs psycopg")
-    return connection
+    cursor: RawCursor[Any] = RawCursor(connection)
+    cursor.format = Format.BINARY
+    # Left alone, psycopg gives an integer the smallest type that holds it, and a statement is prepared anew
+    # for each mixture of types.
+    cursor.adapters.register_dumper(int, Int8BinaryDumper)
+    return cursor
+
+
+def _execute(cursor: Cursor[Any], command: Statement, values: Mapping[str, Any]) -> Cursor[Any]:
+    return cursor.execute(command.text, command.arguments(values), prepare=True)
 
 
 def _one(cursor: Cursor[Any]) -> Sequence[Any]:
@@ -210,7 +238,7 @@ def _one(cursor: Cursor[Any]) -> Sequence[Any]:
 
 
 def _states(cursor: Cursor[Any], project_ids: Sequence[int]) -> list[ProjectState]:
-    cursor.execute(SQL["state"], {"project_ids": project_ids})
+    _execute(cursor, _STATE, {"project_ids": project_ids})
     return [
         ProjectState(project_id, Slug(workspace, project), Totals(*totals), *rest)
         for project_id, workspace, project, *columns in cursor
@@ -222,59 +250,17 @@ def _by_slug(states: Sequence[ProjectState]) -> dict[Slug, ProjectState]:
     return {state.slug: state for state in states}
 
 
-def _hold(cursor: Cursor[Any], values: Mapping[str, Any]) -> None:
-    if cursor.execute(SQL["lock_claim"], values).fetchone() is None:
-        raise ClaimLostError("another run has claimed the project since; what was read is dropped")
+def _json(batches: Sequence[Batch]) -> str:
+    return msgspec.json.encode(batches).decode()
 
 
-def _compare(cursor: Cursor[Any], values: Mapping[str, Any], snapshot: Snapshot, belief: Belief) -> None:
-    """Copy the answer into a temporary table, and leave in another how it differs from what was believed."""
-    _copy(cursor, snapshot, belief)
-    cursor.execute(SQL["compare_shown"], values)
-    absent = {
-        "gone": list(belief.gone),
-        "missing": list(belief.missing),
-        "present_only": list(snapshot.present_only),
+def _reject_columns(rejects: Sequence[Reject]) -> dict[str, list[Any]]:
+    return {
+        "reject_positions": [reject.position for reject in rejects],
+        "reject_batch_ids": [reject.batch_id for reject in rejects],
+        "reject_reasons": [reject.reason for reject in rejects],
+        "reject_raws": [reject.raw for reject in rejects],
     }
-    if any(absent.values()):
-        cursor.execute(SQL["compare_absent"], {**values, **absent})
-
-
-def _copy(cursor: Cursor[Any], snapshot: Snapshot, belief: Belief) -> None:
-    with cursor.copy(_COPY) as copy:
-        copy.set_types(_SNAPSHOT_TYPES)
-        for batches, is_listed in ((snapshot.batches, True), (belief.found, False)):
-            for batch in batches:
-                copy.write_row(
-                    (
-                        batch.batch_id,
-                        batch.name,
-                        batch.images,
-                        batch.num_jobs,
-                        batch.uploaded_at,
-                        batch.extra,
-                        is_listed,
-                    )
-                )
-    if len(snapshot.batches) >= _ANALYZE_FROM:
-        cursor.execute("ANALYZE pg_temp.snapshot")
-
-
-def _keep_rejects(cursor: Cursor[Any], observation_id: int, rejects: Sequence[Reject]) -> None:
-    if rejects:
-        cursor.executemany(
-            SQL["reject"],
-            [
-                {
-                    "observation_id": observation_id,
-                    "position": reject.position,
-                    "batch_id": reject.batch_id,
-                    "reason": reject.reason,
-                    "raw": reject.raw,
-                }
-                for reject in rejects
-            ],
-        )
 
 
 def _verdict(belief: Belief, moves: Moves) -> Verdict:
@@ -283,9 +269,8 @@ def _verdict(belief: Belief, moves: Moves) -> Verdict:
     return Verdict.CHANGED if moves.count else Verdict.UNCHANGED
 
 
-def _values(run_id: int, observation: Observation, belief: Belief, body: bytes) -> dict[str, Any]:
+def _values(observation: Observation, snapshot: Snapshot, belief: Belief) -> dict[str, Any]:
     return {
-        "run_id": run_id,
         "project_id": observation.project_id,
         "rule": belief.rule,
         "is_pending": bool(belief.rule or belief.missing),
@@ -300,7 +285,11 @@ def _values(run_id: int, observation: Observation, belief: Belief, body: bytes) 
         "parse_ms": observation.parse_ms,
         "digest": observation.digest,
         "etag": observation.etag,
-        "body": zlib.compress(body, _FAST),
+        "shown": _json(snapshot.batches),
+        "found": _json(belief.found),
+        "gone": list(belief.gone),
+        "missing": list(belief.missing),
+        "present_only": list(snapshot.present_only),
     }
 
 

@@ -1,18 +1,13 @@
--- Write one observation with all that it changed. Grain: one observation; a row of history for each batch that
--- moved; only batches that differ are written. Locks the project's row and the batches that differ.
-WITH
--- What the comparison found, in numbers.
-moved AS (
-    SELECT
-        count(*) FILTER (WHERE kind = 'entered') AS entered,
-        count(*) FILTER (WHERE kind = 'changed') AS changed,
-        count(*) FILTER (WHERE kind = 'renamed') AS renamed,
-        count(*) FILTER (WHERE kind = 'left') AS departed,
-        count(*) FILTER (WHERE kind = 'returned') AS returned,
-        count(kind) AS changes,
-        coalesce(sum(images_delta), 0) AS images_delta,
-        coalesce(sum(num_jobs_delta), 0) AS num_jobs_delta
-    FROM pg_temp.delta
+-- Write one observation with all that it changed; goes on from `delta`. Grain: one observation; a row of history
+-- for each batch that moved; only batches that differ are written. Locks the claim, the project's row and the
+-- batches that differ. Returns no row, and writes nothing, if the project is not ours any more.
+,
+held AS (
+    SELECT claim.project_id
+    FROM ledger.claim
+    WHERE claim.project_id = %(project_id)s
+        AND claim.run_id = %(run_id)s
+    FOR UPDATE
 ),
 -- The project's totals, moved by it. A digest counts only if nothing is pending: until then the same body again
 -- is evidence and must be looked at.
@@ -24,10 +19,11 @@ believed AS (
         digest = CASE WHEN NOT %(is_pending)s THEN %(digest)s::bytea END,
         etag = CASE WHEN NOT %(is_pending)s THEN %(etag)s::text END,
         loss_suspected_since = CASE
-            WHEN %(is_loss)s THEN coalesce(project.loss_suspected_since, %(observed_at)s)
+            WHEN %(is_loss)s THEN coalesce(project.loss_suspected_since, %(observed_at)s::timestamptz)
         END
     FROM moved
-    WHERE project.project_id = %(project_id)s
+    CROSS JOIN held
+    WHERE project.project_id = held.project_id
     RETURNING
         project.batches,
         project.images,
@@ -70,7 +66,7 @@ observed AS (
         END,
         %(rule)s,
         %(started_at)s,
-        %(observed_at)s,
+        %(observed_at)s::timestamptz,
         %(previous_at)s,
         %(http_status)s,
         %(requests)s,
@@ -121,9 +117,9 @@ history AS (
         delta.uploaded_at,
         delta.images_delta,
         delta.num_jobs_delta,
-        %(observed_at)s,
+        %(observed_at)s::timestamptz,
         delta.changed_after
-    FROM pg_temp.delta
+    FROM delta
     CROSS JOIN observed
     WHERE delta.kind IS NOT NULL
     ORDER BY delta.batch_id
@@ -134,15 +130,16 @@ updated AS (
         images = delta.images,
         num_jobs = delta.num_jobs,
         uploaded_at = delta.uploaded_at,
-        changed_at = CASE WHEN delta.kind IS NULL THEN batch.changed_at ELSE %(observed_at)s END,
+        changed_at = CASE WHEN delta.kind IS NULL THEN batch.changed_at ELSE %(observed_at)s::timestamptz END,
         missing_since = delta.missing_since,
         present_at = delta.present_at,
         unlisted_since = delta.unlisted_since,
         carried_since = delta.carried_since,
         gone_at = delta.gone_at,
         extra = delta.extra
-    FROM pg_temp.delta
-    WHERE batch.project_id = %(project_id)s
+    FROM delta
+    CROSS JOIN held
+    WHERE batch.project_id = held.project_id
         AND batch.batch_id = delta.batch_id
         AND delta.kind IS DISTINCT FROM 'entered'
 ),
@@ -160,17 +157,18 @@ inserted AS (
         extra
     )
     SELECT
-        %(project_id)s,
+        held.project_id,
         delta.batch_id,
         delta.name,
         delta.images,
         delta.num_jobs,
         delta.uploaded_at,
-        %(observed_at)s,
-        %(observed_at)s,
+        %(observed_at)s::timestamptz,
+        %(observed_at)s::timestamptz,
         delta.unlisted_since,
         delta.extra
-    FROM pg_temp.delta
+    FROM delta
+    CROSS JOIN held
     WHERE delta.kind = 'entered'
     ORDER BY delta.batch_id
 ),
@@ -214,12 +212,34 @@ archived AS (
         body,
         body_bytes
     )
-    VALUES (
+    SELECT
         %(digest)s,
         %(body)s,
         %(body_bytes)s
-    )
+    FROM held
     ON CONFLICT (digest) DO NOTHING
+),
+rejected AS (
+    INSERT INTO ledger.reject (
+        observation_id,
+        position,
+        batch_id,
+        reason,
+        raw
+    )
+    SELECT
+        observed.observation_id,
+        record.position,
+        record.batch_id,
+        record.reason,
+        record.raw
+    FROM observed
+    CROSS JOIN unnest(
+        %(reject_positions)s::integer[],
+        %(reject_batch_ids)s::text[],
+        %(reject_reasons)s::text[],
+        %(reject_raws)s::text[]
+    ) AS record (position, batch_id, reason, raw)
 )
 SELECT
     observed.observation_id,
