@@ -389,8 +389,8 @@ class DatabaseSettings(_Section):
         default=8,
         ge=1,
         le=64,
-        description="Connections at most, all closed between two runs. As many as `sync.concurrency`, so that "
-        "no thread waits for another.",
+        description="Connections at most, all closed between two runs. As many as `sync.concurrency`, so "
+        "that no thread waits for another.",
     )
     pool_timeout_s: _Number = Field(
         default=30, gt=0, le=3600, description="Longest wait for one of the connections."
