@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from apscheduler.job import Job
 
@@ -71,15 +72,25 @@ def serve(
         end_now(0)
 
 
-def notifier(environ: Mapping[str, str], redact: Callable[[str], str]) -> Callable[[str], None]:
-    """Return what speaks to systemd, or to nobody where there is none; no secret is told."""
+@contextmanager
+def notifier(environ: Mapping[str, str], redact: Callable[[str], str]) -> Iterator[Callable[[str], None]]:
+    """
+    Yield what speaks to systemd, or to nobody where there is none.
+
+    Args:
+        environ: `NOTIFY_SOCKET` says whether there is one.
+        redact: Takes the secrets out of what is said.
+    """
     if not environ.get("NOTIFY_SOCKET"):
-        return lambda _state: None
+        yield lambda _state: None
+        return
     from sdnotify import SystemdNotifier  # noqa: PLC0415 - only a service needs it.
 
-    socket = SystemdNotifier()
+    manager = SystemdNotifier()
     # It would send Latin-1, and drop what is not.
-    return lambda state: socket.notify(redact(state).encode().decode("latin-1"))
+    yield lambda state: manager.notify(redact(state).encode().decode("latin-1"))
+    if manager.socket is not None:
+        manager.socket.close()
 
 
 def watchdog_period(environ: Mapping[str, str], pid: int) -> float | None:

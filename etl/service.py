@@ -64,8 +64,11 @@ def run(session: Session) -> int:
         # Closing the terminal is not meant to end a daemon, and there is nothing to read again.
         signal.signal(signal.SIGHUP, lambda _number, _frame: None)
         settings = session.settings(talk="info")
-        notify = notifier(session.environ, Redactor(secrets_of(settings, session.environ)))
-        with _workbench(settings, session.environ, stop) as bench:
+        redact = Redactor(secrets_of(settings, session.environ))
+        with (
+            notifier(session.environ, redact) as notify,
+            _workbench(settings, session.environ, stop) as bench,
+        ):
             turns = _Turns(bench, session.environ)
             daemon = Daemon(
                 Schedule(settings.schedule, socket.gethostname()),
