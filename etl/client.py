@@ -426,6 +426,9 @@ class RoboflowSource:
             self._pause(asked_s)
             return TransientError(message, retry_after_s=asked_s, http_status=status, requests=call.requests)
         kind, remedy = _refused(status, error_type(reply.body))
+        if kind is NotVisibleError and not error_text(reply.body):
+            # A proxy's page says nothing of a batch, and would be taken for the proof that it is gone.
+            kind, remedy = RefusedError, "What answered is not the API; check ROBOFLOW_API_URL and proxies."
         return kind(message, remedy=remedy, http_status=status, requests=call.requests)
 
     def _pause(self, asked_s: float | None) -> None:

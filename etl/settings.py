@@ -164,7 +164,7 @@ class SourceSettings(_Section):
         default=30,
         gt=0,
         le=3600,
-        description="Longest silence of the API within an answer. Lists of large projects take seconds.",
+        description="Longest wait for a whole answer, to its last byte. Large lists take seconds.",
     )
     total_s: _Number = Field(
         default=120,

@@ -612,7 +612,7 @@ def test_a_rate_may_be_a_fraction_and_the_wait_for_a_turn_ends_with_the_deadline
         (Fault.status(403, '{"error": {"type": "GraphMethodException"}}'), MissingScopeError),
         (Fault.status(404), NotVisibleError),
         (Fault.missing_scope(), MissingScopeError),
-        (Fault.html(404), NotVisibleError),
+        (Fault.html(404), RefusedError),
         (Fault.status(405), RefusedError),
         (Fault.status(410), RefusedError),
         (Fault.status(423), PausedError),
