@@ -131,7 +131,7 @@ def sync(
 
 @app.command(epilog=examples("run"))
 def run(context: typer.Context) -> int:
-    """Run on the schedule of the settings until SIGTERM or SIGINT; then end the projects in hand and exit 0."""
+    """Run on the schedule of the settings until SIGTERM or SIGINT, which exit with 0."""
     from etl import service
 
     return service.run(_session(context))
@@ -284,6 +284,20 @@ def simulate(  # noqa: PLR0913 - one argument for each option.
         port=port,
     )
     return simulation.serve(_session(context), settings, is_json=json)
+
+
+@app.command(epilog=examples("demo"))
+def demo(
+    context: typer.Context,
+    *,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the database there; it must be a new folder.")
+    ] = None,
+) -> int:
+    """Show the whole product at work: a simulated API, an embedded Postgres, two weeks in ten seconds."""
+    from etl import demo as demonstration
+
+    return demonstration.run(_session(context), keep)
 
 
 def _session(context: typer.Context) -> Session:

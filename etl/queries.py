@@ -330,7 +330,7 @@ def project_history(connection: Connection, slug: Slug) -> ProjectHistory:
     return ProjectHistory(workspace=slug.workspace, project=slug.project, days=days)
 
 
-_BATCH: Final = """
+_BATCHES: Final = """
 SELECT
     workspace,
     project,
@@ -347,7 +347,7 @@ SELECT
 FROM analytics.batch
 WHERE workspace = :workspace
     AND project = :project
-    AND batch_id = :batch_id
+    AND (CAST(:batch_id AS text) IS NULL OR batch_id = :batch_id)
 """
 
 _STATES: Final = """
@@ -369,6 +369,12 @@ ORDER BY observation_id
 """
 
 
+def batches(connection: Connection, slug: Slug) -> tuple[BatchNow, ...]:
+    """Return every batch of a project, as last believed; those that are gone, too."""
+    key = {"workspace": slug.workspace, "project": slug.project, "batch_id": None}
+    return _rows(connection, BatchNow, _BATCHES, **key)
+
+
 def batch_history(connection: Connection, slug: Slug, batch_id: str) -> BatchHistory:
     """
     Read the life of one batch, state by state.
@@ -377,7 +383,7 @@ def batch_history(connection: Connection, slug: Slug, batch_id: str) -> BatchHis
         UnknownProjectError: The ledger does not know the project, or not the batch.
     """
     key = {"workspace": slug.workspace, "project": slug.project, "batch_id": batch_id}
-    found = _rows(connection, BatchNow, _BATCH, **key)
+    found = _rows(connection, BatchNow, _BATCHES, **key)
     if not found:
         _refuse_batch(connection, slug, batch_id)
     return BatchHistory(batch=found[0], states=_rows(connection, State, _STATES, **key))
@@ -413,10 +419,23 @@ def past(connection: Connection, slug: Slug, batch_id: str | None, at: datetime)
     """
     key = {"workspace": slug.workspace, "project": slug.project, "batch_id": batch_id}
     _require_project(connection, slug)
-    if batch_id is not None and not _rows(connection, BatchNow, _BATCH, **key):
+    if batch_id is not None and not _rows(connection, BatchNow, _BATCHES, **key):
         _refuse_batch(connection, slug, batch_id)
     batches = _rows(connection, BatchThen, _THEN, at=at, **key)
     return Past(at=at, workspace=slug.workspace, project=slug.project, batches=batches)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a query answered."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+
+def answer(connection: Connection, sql: str) -> Answer:
+    """Run a query of ours as it stands."""
+    result = connection.exec_driver_sql(sql)
+    return Answer(tuple(result.keys()), tuple(tuple(row) for row in result))
 
 
 def violations(connection: Connection) -> list[str]:

@@ -30,11 +30,12 @@ class Session:
     Args:
         environ: The environment.
         is_debug: Whether failures are shown with their tracebacks.
+        cwd: Where `batchledger.toml` is looked for; the working folder unless given.
     """
 
-    def __init__(self, environ: Mapping[str, str], *, is_debug: bool) -> None:
+    def __init__(self, environ: Mapping[str, str], *, is_debug: bool, cwd: Path | None = None) -> None:
         self.environ = environ
-        self.cwd = Path.cwd()
+        self.cwd = Path.cwd() if cwd is None else cwd
         self.is_debug = is_debug
         self._redact = Redactor(())
         self._consoles: dict[str, Console] = {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Final, TextIO
+from itertools import chain
+from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 
 from rich import box
 from rich.console import Console
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from etl.errors import BatchledgerError
     from etl.inventory import Listed
     from etl.queries import (
+        Answer,
         BatchThen,
         Day,
         LastRun,
@@ -41,6 +43,9 @@ _FINDING_INDENT: Final = 19
 
 _PLOT_WIDTH: Final = 78
 _PLOT_HEIGHT: Final = 12
+_NARROWEST_BAR: Final = 2
+_WIDEST_BAR: Final = 6
+"""Columns of a bar, the free one beside it included."""
 
 _COLOURS: Final = {
     "changed": "cyan",
@@ -89,9 +94,9 @@ def run_report(out: Console, report: RunReport) -> None:
     for problem in report.problems:
         _fault(out, "failed", "workspace", str(problem), problem.remedy)
     for project in told:
-        if what := _trouble(project):
+        if what := trouble(project):
             _fault(out, project.verdict.value, str(project.slug), what, project.remedy)
-    out.print(_summary(report), soft_wrap=True)
+    out.print(summary(report), soft_wrap=True)
 
 
 def _run_row(project: ProjectReport) -> tuple[Cell, ...]:
@@ -116,7 +121,8 @@ def _batches_moved(moves: Moves) -> str:
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
-def _trouble(project: ProjectReport) -> str:
+def trouble(project: ProjectReport) -> str:
+    """Say what is not as it should be with a project; nothing if all is."""
     if project.rule is not None:
         return f"{suspicion(project.rule)}; what is present was applied, the absences are not believed"
     if project.rejects:
@@ -138,7 +144,8 @@ def suspicion(rule: str) -> str:
     return _SUSPICIONS.get(rule, rule)
 
 
-def _summary(report: RunReport) -> str:
+def summary(report: RunReport) -> str:
+    """Sum a run up in one line."""
     verdicts = ", ".join(f"{count} {name}" for name in Verdict if (count := report.verdicts.get(name)))
     count = len(report.projects)
     moves = report.moves
@@ -311,6 +318,17 @@ def _then_row(batch: BatchThen) -> tuple[Cell, ...]:
     )
 
 
+def answer(out: Console, found: Answer) -> None:
+    """Show what a query answered."""
+    _table(out, found.columns, ([_plain(value) for value in row] for row in found.rows))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return moment(value)
+    return "" if value is None else str(value)
+
+
 # Checks and errors
 
 
@@ -358,37 +376,53 @@ def _table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[Cell]])
 
 def days_plot(out: Console, days: Sequence[Day], title: str) -> None:
     """Draw the images of each day as a bar; a day that nobody observed is drawn lightly."""
-    shown = days[-_PLOT_WIDTH // 2 :]
-    bars = [(_short(day.day), day.images, day.is_observed) for day in shown]
-    _plot(out, bars, f"{title} (light: not observed)" if not all(day.is_observed for day in shown) else title)
+    bars = [_Bar(_short(day.day), day.images, not day.is_observed) for day in days]
+    light = " (light: carried over a day that nobody observed)" if any(bar.is_light for bar in bars) else ""
+    _plot(out, bars, f"{title}{light}")
 
 
 def states_plot(out: Console, states: Sequence[State], title: str) -> None:
     """Draw the images of each state as a bar."""
-    shown = states[-_PLOT_WIDTH // 2 :]
-    _plot(out, [(_short(state.observed_at.date()), state.images, True) for state in shown], title)
+    _plot(out, [_Bar(_short(state.observed_at.date()), state.images) for state in states], title)
 
 
-def _plot(out: Console, bars: Sequence[tuple[str, int, bool]], title: str) -> None:
-    # A second of start-up that only who asks for a plot pays.
+class _Bar(NamedTuple):
+    label: str
+    height: int
+    is_light: bool = False
+
+
+def _plot(out: Console, bars: Sequence[_Bar], title: str) -> None:
+    """Draw bars, the latest ones if there is no room for all."""
+    # A tenth of a second and 5 MB, which only a plot pays.
     import plotext  # noqa: PLC0415
 
+    top = max(1, *(bar.height for bar in bars))
+    margin = len(str(top)) + 1
+    room = min(out.width, _PLOT_WIDTH) - margin
+    shown = bars[-(room // _NARROWEST_BAR) :]
+    width = min(_WIDEST_BAR, room // len(shown))
     figure = plotext.figure
     figure.clear()
-    figure.plot_size(min(out.width, _PLOT_WIDTH), _PLOT_HEIGHT)
+    figure.plot_size(margin + width * len(shown), _PLOT_HEIGHT)
     figure.axes(active=False)
-    places = range(1, len(bars) + 1)
-    for is_observed, marker in ((True, "█"), (False, "░")):
-        heights = [value if seen is is_observed else 0 for _, value, seen in bars]
-        if any(heights):
-            figure.draw(figure.bar(list(places), heights, marker=marker, width=0.6, lines=False))
-    figure.ruler("y").lim(0, max(1, *(value for _, value, _ in bars)) * 1.05)
-    step = max(1, len(bars) // 7)
-    figure.ruler("x").ticks(list(places)[::step], [label for label, _, _ in bars][::step])
-    drawn = figure.build().string(colorless=True)
+    for is_light, marker in ((False, "█"), (True, "░")):
+        columns = [_columns(place, width) for place, bar in enumerate(shown) if bar.is_light is is_light]
+        heights = [bar.height for bar in shown if bar.is_light is is_light for _ in range(width - 1)]
+        if heights:
+            figure.draw(figure.signal([*chain(*columns)], heights, marker=marker).fillx())
+    figure.ruler("x").lim(0, width * len(shown) - 1)
+    figure.ruler("x").ticks([width * place for place in range(len(shown))], [bar.label for bar in shown])
+    figure.ruler("y").lim(0, top)
+    figure.ruler("y").ticks([0, top // 2, top], [f"{tick} " for tick in (0, top // 2, top)])
     out.print(Text(title, style="bold"), soft_wrap=True)
-    _raw(out, (line.rstrip() for line in drawn.splitlines()))
+    _raw(out, (line.rstrip() for line in figure.build().string(colorless=True).splitlines()))
     out.print()
+
+
+def _columns(place: int, width: int) -> range:
+    """Return the columns of a bar; one is left free beside it."""
+    return range(place * width, (place + 1) * width - 1)
 
 
 def _raw(out: Console, lines: Iterable[str]) -> None:

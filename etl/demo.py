@@ -1,0 +1,276 @@
+"""The demonstration: the real main job on a simulated API, and then what an analyst would see of it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Final
+
+from etl import embedded, queries, show
+from etl.assembly import Workbench, run_options, utc_now, workbench
+from etl.errors import BatchledgerError, SettingsError
+from etl.records import Slug
+from etl.session import Session
+from etl.simulator import BatchTruth, Simulator, truth_of
+from etl.story import CARS, Story
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rich.console import Console
+    from sqlalchemy import Connection
+
+    from etl.simulator import World
+
+_OPENING: Final = """\
+This is batchledger at work on a SIMULATED Roboflow API: there is no key and no network, and none of these
+images exist. All else is real: the program, its runs, and the Postgres that it writes to. Two weeks, a run a
+day, go by in some seconds.
+"""
+
+_CLOSING: Final = """\
+All of this was SIMULATED data. For your own workspace:
+
+  export ROBOFLOW_API_KEY=...
+  batchledger sync
+"""
+
+_QUERIES: Final = {
+    "The backlog now": """\
+SELECT project, batches, images, num_jobs, last_observed_at
+FROM analytics.project
+ORDER BY images DESC;
+""",
+    "The largest batches that nobody has begun, and for how many days they have waited": """\
+SELECT project, name, images, current_date - uploaded_at::date AS days
+FROM analytics.batch
+WHERE num_jobs = 0 AND images > 0
+ORDER BY images DESC
+LIMIT 5;
+""",
+    "What changed in the last twelve hours, and within which interval": """\
+SELECT project, kind, name, images_delta, changed_after, observed_at
+FROM analytics.batch_change
+WHERE observed_at > now() - INTERVAL '12 hours'
+ORDER BY observed_at, project, name;
+""",
+    "How things stood on the day when nobody looked, and how well that is known": """\
+SELECT project, knowledge, count(*) AS batches, sum(images) AS images
+FROM analytics.batch_as_of(now() - INTERVAL '7 days')
+GROUP BY project, knowledge
+ORDER BY project, knowledge;
+""",
+}
+"""What is shown to go on with. Each is run just as it is printed."""
+
+
+class StoryClock:
+    """Tells the time of the story: each scene sets it, and from there it goes on as time does."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at, self._mark_s = at, time.monotonic()
+
+    def set(self, at: datetime) -> None:
+        """Go to a moment."""
+        self._at, self._mark_s = at, time.monotonic()
+
+    def __call__(self) -> datetime:
+        """Return the moment and what has passed since."""
+        return self._at + timedelta(seconds=time.monotonic() - self._mark_s)
+
+
+def run(session: Session, keep: Path | None) -> int:
+    """
+    Show it all, and return the exit code.
+
+    Args:
+        session: The invocation. Its settings have no say: the demonstration is the same everywhere.
+        keep: Where the database is to stay; None: it is removed at the end.
+
+    Raises:
+        SettingsError: There is a database in that folder already.
+        BatchledgerError: The ledger is not what it should be.
+    """
+    began_s = time.monotonic()
+    out = session.out
+    _print(out, _OPENING)
+    story = Story(utc_now())
+    clock = StoryClock(utc_now())
+    with ExitStack() as stack:
+        home = stack.enter_context(_home(keep))
+        simulator = stack.enter_context(Simulator(story.world))
+        bench = stack.enter_context(_workbench(session, simulator, home, clock))
+        _live(out, story, simulator, bench, clock)
+        connection = stack.enter_context(queries.reading(bench.database.uri))
+        _look(out, connection, story)
+        _go_on(out, connection)
+        _verify(out, connection, story.world)
+    _print(out, f"\nDone in {time.monotonic() - began_s:.0f} s. {_CLOSING}")
+    if keep is not None:
+        _print(out, _kept(keep, story))
+    return 0
+
+
+# The set-up
+
+
+@contextmanager
+def _home(keep: Path | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="batchledger-demo-", ignore_cleanup_errors=True) as folder:
+            if os.geteuid() == 0:
+                # Postgres does not run as root, and whom it runs as must be able to pass through.
+                Path(folder).chmod(0o711)
+            yield Path(folder)
+        return
+    if embedded.exists(keep):
+        raise SettingsError(f"there is a database in {keep} already", remedy="name a new folder")
+    yield keep.absolute()
+
+
+@contextmanager
+def _workbench(session: Session, simulator: Simulator, home: Path, clock: StoryClock) -> Iterator[Workbench]:
+    # requests would look for a way to the simulator through a proxy, if the environment names one.
+    os.environ["no_proxy"] = "127.0.0.1"
+    ((_, key),) = simulator.keys.items()
+    environ = {
+        "ROBOFLOW_API_URL": simulator.url,
+        "ROBOFLOW_API_KEY": key,
+        "BATCHLEDGER_HOME": str(home),
+        "BATCHLEDGER_SOURCE__REQUESTS_PER_S": "0",
+    }
+    own = Session(environ, is_debug=session.is_debug, cwd=home)
+    with workbench(own.settings(), environ, stop=Event(), clock=clock) as bench:
+        yield bench
+
+
+# The two weeks
+
+
+def _live(out: Console, story: Story, simulator: Simulator, bench: Workbench, clock: StoryClock) -> None:
+    """Let every scene happen, and a run after each; a run that was missed is noted by the next one."""
+    _title(out, "Two weeks of runs")
+    missed = list[datetime]()
+    for scene in story.scenes(simulator):
+        with simulator.lock:
+            scene.act()
+        clock.set(scene.at)
+        _print(out, f"{scene.at:%a %d %b %H:%M}  {scene.what}")
+        if scene.is_missed:
+            missed.append(scene.at)
+            continue
+        for at in missed:
+            bench.ledger.note_tick(at, "missed", recorded_at=clock())
+        missed.clear()
+        _run(out, bench)
+
+
+def _run(out: Console, bench: Workbench) -> None:
+    report = bench.run(run_options(bench.settings, trigger="demo"))()
+    indent = " " * 18
+    _print(out, f"{indent}{show.summary(report)}")
+    for project in report.projects:
+        if what := show.trouble(project):
+            _print(out, f"{indent}{project.slug} is {project.verdict.value}: {what}")
+
+
+# What an analyst sees
+
+
+def _look(out: Console, connection: Connection, story: Story) -> None:
+    cars = Slug(*CARS.split("/"))
+    _title(out, "The projects (batchledger status)")
+    show.status(out, queries.status(connection, utc_now()))
+    _title(out, f"A batch, state by state (batchledger history {CARS}/{story.hero_id})")
+    show.batch_history(out, queries.batch_history(connection, cars, story.hero_id), has_plot=True)
+    _title(out, f"A project, day by day (batchledger history {CARS})")
+    show.project_history(out, queries.project_history(connection, cars), has_plot=True)
+    _title(out, "What was not believed, and what was not seen")
+    show.answer(out, queries.answer(connection, _UNTRUSTED))
+    out.print()
+    show.answer(out, queries.answer(connection, _GAPS))
+
+
+_UNTRUSTED: Final = """
+SELECT project, observed_at, verdict, error, batches AS "batches believed"
+FROM analytics.observation
+WHERE verdict IN ('failed', 'suspect')
+ORDER BY observed_at
+"""
+
+_GAPS: Final = """
+SELECT project, from_at AS "nothing trusted from", to_at AS "to", reason
+FROM analytics.gap
+ORDER BY from_at, project
+"""
+
+
+def _go_on(out: Console, connection: Connection) -> None:
+    _title(out, "The same in SQL, to go on with (batchledger psql)")
+    for what, sql in _QUERIES.items():
+        _print(out, f"-- {what}\n{sql}")
+        show.answer(out, queries.answer(connection, sql))
+        out.print()
+
+
+def _verify(out: Console, connection: Connection, world: World) -> None:
+    """
+    Compare the ledger with the truth.
+
+    Raises:
+        BatchledgerError: It is something else.
+    """
+    _title(out, "Is it true?")
+    broken = queries.violations(connection)
+    if broken:
+        raise BatchledgerError(f"the books do not balance: {broken[0]}", remedy="report it")
+    _print(out, "The books balance: analytics.invariant_violation is empty.")
+    truth = truth_of(world)
+    wrong = [path for path, told in truth.projects.items() if _believed(connection, path) != told.batches]
+    if wrong:
+        raise BatchledgerError(
+            f"the ledger differs from the truth about {', '.join(wrong)}", remedy="report it"
+        )
+    _print(
+        out,
+        f"The ledger equals the simulator's own account of all {truth.batches} batches: names, "
+        f"{truth.images} images, {truth.num_jobs} jobs, upload times to the millisecond.",
+    )
+
+
+def _believed(connection: Connection, path: str) -> Mapping[str, BatchTruth]:
+    return {
+        batch.batch_id: BatchTruth(
+            name=batch.name or "",
+            images=batch.images,
+            num_jobs=batch.num_jobs or 0,
+            uploaded_at=batch.uploaded_at or batch.first_seen_at,
+        )
+        for batch in queries.batches(connection, Slug(*path.split("/")))
+        if batch.gone_at is None
+    }
+
+
+def _kept(keep: Path, story: Story) -> str:
+    home = f"BATCHLEDGER_HOME={keep.absolute()}"
+    return (
+        f"The demonstration's database stays in {keep}. To look around in it:\n\n"
+        f"  {home} batchledger status\n"
+        f"  {home} batchledger history {CARS}/{story.hero_id}\n"
+        f"  {home} batchledger psql\n"
+    )
+
+
+def _title(out: Console, title: str) -> None:
+    out.print()
+    out.print(title, style="bold", soft_wrap=True, markup=False)
+    out.print()
+
+
+def _print(out: Console, text: str) -> None:
+    out.print(text, soft_wrap=True, markup=False)

@@ -1,0 +1,139 @@
+"""What happens in the simulated workspace of the demonstration, day by day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from etl.simulator import Fault, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from etl.simulator import Batch, Project, Simulator
+
+CARS: Final = "acme/cars"
+_DRONES: Final = "acme/drones"
+_HELMETS: Final = "acme/helmets"
+_HERO: Final = "harbour, night shift"
+_DAYS: Final = 14
+_SEED: Final = 11
+_NOON: Final = time(12, tzinfo=UTC)
+_LATER: Final = timedelta(hours=6)
+_EARLIER: Final = timedelta(hours=2)
+
+_Act = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """
+    One scheduled run of the story.
+
+    Args:
+        at: When it is due.
+        what: What has happened in the workspace since the one before.
+        act: Lets it happen.
+        is_missed: Whether nobody is there to run.
+    """
+
+    at: datetime
+    what: str
+    act: _Act
+    is_missed: bool = False
+
+
+class Story:
+    """
+    Two weeks of a simulated workspace, ending now.
+
+    Args:
+        now: When it ends.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._first_at = datetime.combine(now.date() - timedelta(days=_DAYS - 1), _NOON)
+        self.world = World.seeded(_SEED, projects=3, batches_per_project=8, start=self._first_at)
+        self._rng = Random(_SEED)  # noqa: S311 - a reproducible story, not a secret.
+        self.hero_id = ""
+
+    def scenes(self, simulator: Simulator) -> Iterator[Scene]:
+        """Yield every scene in order; each acts on the world that this simulator serves."""
+        cars, drones = self.world.project(CARS), self.world.project(_DRONES)
+        faults = simulator.faults
+        web_page, short_list = Fault.html(), Fault.partial_list(0.75)
+        yield Scene(self._noon(0), "the workspace as it is", _nothing)
+        yield self._scene(1, f'240 images are uploaded to {CARS} as "{_HERO}"', self._upload)
+        yield self._scene(2, "a day like any other", _nothing)
+        yield self._scene(3, "80 of them are assigned to a labeler", lambda: self._assign(80))
+        yield Scene(self._noon(4), "nothing happens", _nothing)
+        yield self._scene(5, "60 images are added to them", lambda: cars.append(self.hero_id, images=60))
+        yield self._scene(6, "50 are assigned; this machine is off", lambda: self._assign(50), is_missed=True)
+        yield self._scene(
+            7,
+            f"for {_DRONES} the API answers with a web page, status 200",
+            lambda: faults.add(web_page, path=f"/{_DRONES}/batches"),
+        )
+        yield self._scene(8, f'two batches are merged into "{_HERO}"', self._merge)
+        yield self._scene(
+            9,
+            f"the API leaves most batches of {_HELMETS} out of its list",
+            lambda: faults.add(short_list, path=f"/{_HELMETS}/batches"),
+        )
+        yield Scene(self._noon(9) + _LATER, "the list is whole again", _nothing)
+        yield self._scene(
+            10, f"a batch of {_DRONES} is deleted", lambda: drones.delete(_smallest(drones)[0].id)
+        )
+        yield self._scene(11, "a day like any other", _nothing)
+        yield self._scene(
+            12, f'"{_HERO}" is renamed', lambda: cars.rename(self.hero_id, f"{_HERO} (checked)")
+        )
+        yield self._scene(13, "100 more of its images are assigned", lambda: self._assign(100))
+
+    def _scene(self, nth: int, what: str, act: _Act, *, is_missed: bool = False) -> Scene:
+        """Make a scene of a working day: beside what is told, the usual goes on."""
+        at = self._noon(nth)
+
+        def both() -> None:
+            act()
+            self._work(nth, at)
+
+        return Scene(at, what, both, is_missed)
+
+    def _noon(self, nth: int) -> datetime:
+        """Return noon of a day, and now for the last one, so that no run is in the future."""
+        return self._now if nth == _DAYS - 1 else self._first_at + timedelta(days=nth)
+
+    def _upload(self) -> None:
+        batch = self.world.project(CARS).upload(images=240, name=_HERO, at=self._noon(1) - _EARLIER)
+        self.hero_id = batch.id
+
+    def _assign(self, images: int) -> None:
+        self.world.project(CARS).assign(self.hero_id, images=images)
+
+    def _merge(self) -> None:
+        cars = self.world.project(CARS)
+        hero = cars.batches[self.hero_id]
+        smaller = [batch.id for batch in _smallest(cars) if batch.images < hero.images]
+        cars.merge(hero.id, *smaller[-2:])
+
+    def _work(self, nth: int, at: datetime) -> None:
+        """Let the usual happen in every project: images are assigned, and on some days come in."""
+        for project in self.world.projects.values():
+            largest = [batch for batch in _smallest(project) if batch.id != self.hero_id][-1]
+            if largest.images:
+                project.assign(largest.id, images=self._rng.randint(1, largest.images), at=at - _EARLIER)
+            if nth % 2:
+                project.upload(images=self._rng.randint(20, 120), at=at - _EARLIER)
+
+
+def _smallest(project: Project) -> list[Batch]:
+    return sorted(project.batches.values(), key=lambda batch: (batch.images, batch.id))
+
+
+def _nothing() -> None:
+    """Let a day pass."""
