@@ -140,8 +140,15 @@ def _measure(arguments: argparse.Namespace) -> None:
     with _simulator(arguments) as (api, key), _database() as uri:
         bench = Bench(api, key, uri, arguments.threads, arguments.projects)
         print(f"{arguments.projects} projects of {arguments.batches} batches, {arguments.threads} threads")
-        print(f"{'run':<12} {'ratio':>7} {'target':>7}   seconds of bare loop / of run; peak MB; log per project")
-        _row("first load", 4.0, [_pair(bench, "changed", _fresh) for _ in range(max(1, arguments.repeat // 2))], bench)
+        print(
+            f"{'run':<12} {'ratio':>7} {'target':>7}   seconds of bare loop / of run; peak MB; log per project"
+        )
+        _row(
+            "first load",
+            4.0,
+            [_pair(bench, "changed", _fresh) for _ in range(max(1, arguments.repeat // 2))],
+            bench,
+        )
         _row("unchanged", 1.5, [_pair(bench, "unchanged") for _ in range(arguments.repeat)], bench)
         _row("1 % changed", 2.5, [_pair(bench, None, _change) for _ in range(arguments.repeat)], bench)
 
@@ -187,17 +194,20 @@ def _timed(bench: Bench, kind: str) -> tuple[Cost, dict[str, Any]]:
         "PYTHONPATH": str(HERE.parents[1]),
     }
     before = _log_position(bench)
-    process = subprocess.Popen(
-        [sys.executable, str(HERE), kind, "--threads", str(bench.threads)],
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    told = json.loads(process.stdout.read()) if process.stdout else {}
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{kind} ended with {process.returncode}")
+    with tempfile.TemporaryFile() as talk:
+        process = subprocess.Popen(
+            [sys.executable, str(HERE), kind, "--threads", str(bench.threads)],
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=talk,
+        )
+        printed = process.stdout.read() if process.stdout else b""
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            talk.seek(0)
+            raise SystemExit(f"{kind} ended with {process.returncode}: {talk.read()[-2000:].decode()}")
+    told = json.loads(printed)
     wal_bytes = _log_position(bench) - before
     cost = Cost(told["work_s"], usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, wal_bytes)
     return cost, told

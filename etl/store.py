@@ -15,7 +15,7 @@ import msgspec
 import psycopg
 from psycopg import RawCursor
 from psycopg.pq import Format
-from psycopg.types.numeric import Int8BinaryDumper
+from psycopg.types.numeric import Int8
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.database import unavailable
@@ -220,14 +220,14 @@ def _raw_cursor(connection: object) -> RawCursor[Any]:
         raise TypeError("the ledger needs psycopg")
     cursor: RawCursor[Any] = RawCursor(connection)
     cursor.format = Format.BINARY
-    # Left alone, psycopg gives an integer the smallest type that holds it, and a statement is prepared anew
-    # for each mixture of types.
-    cursor.adapters.register_dumper(int, Int8BinaryDumper)
     return cursor
 
 
 def _execute(cursor: Cursor[Any], command: Statement, values: Mapping[str, Any]) -> Cursor[Any]:
-    return cursor.execute(command.text, command.arguments(values), prepare=True)
+    # Left alone, psycopg gives an integer the smallest type that holds it, and a statement is prepared anew
+    # for each mixture of types.
+    arguments = [Int8(value) if type(value) is int else value for value in command.arguments(values)]
+    return cursor.execute(command.text, arguments, prepare=True)
 
 
 def _one(cursor: Cursor[Any]) -> Sequence[Any]:
