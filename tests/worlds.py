@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from etl.errors import (
     MissingScopeError,
     NotVisibleError,
+    PausedError,
     RefusedError,
     SourceError,
     TransientError,
@@ -22,6 +23,7 @@ from etl.settings import ProjectFilter
 from etl.simulator.answer import Request, conditional
 from etl.simulator.api import Api, default_key
 from etl.simulator.faults import Delivery, Faults
+from etl.simulator.world import World
 from etl.sync import Run, RunOptions
 
 if TYPE_CHECKING:
@@ -31,12 +33,18 @@ if TYPE_CHECKING:
     from etl.records import Slug
     from etl.report import RunReport
     from etl.simulator.answer import Answer as Reply
-    from etl.simulator.world import World
 
-NOON: Final = datetime(2026, 2, 3, 12, 0, tzinfo=UTC)
-"""When the tests begin: past, so that the views know its days, and later than the simulated world."""
+START: Final = datetime(2024, 1, 5, 9, 0, tzinfo=UTC)
+NOON: Final = datetime(2024, 2, 3, 12, 0, tzinfo=UTC)
+"""When worlds and tests begin: long past, so that the views, which end today, know every day of theirs."""
 
-_ERRORS: Final = {401: UnauthorizedError, 403: UnauthorizedError, 404: NotVisibleError}
+_ERRORS: Final = {
+    401: UnauthorizedError,
+    402: PausedError,
+    403: UnauthorizedError,
+    404: NotVisibleError,
+    423: PausedError,
+}
 
 
 class FakeClock:
@@ -55,12 +63,19 @@ class FakeClock:
             return self.at
 
 
+def a_world(projects: int = 1, batches: int = 6, *, seed: int = 1, workspaces: int = 1) -> World:
+    """Make a seeded world of the time of the tests."""
+    return World.seeded(
+        seed, workspaces=workspaces, projects=projects, batches_per_project=batches, start=START
+    )
+
+
 class WorldSource:
     """
     Answers as `RoboflowSource` does before a simulator, in memory; a contract test compares the two.
 
-    Each request takes 100 ms of the clock. `replies` has the path and the answer of each, in order; no answer
-    is a broken connection.
+    Each request takes 100 ms of the clock. `replies` has them in order: when it was complete, the path, the
+    answer or None for a broken connection.
     """
 
     def __init__(
@@ -78,7 +93,7 @@ class WorldSource:
         self._clock = clock
         self._lock = RLock()
         self.faults = faults or Faults()
-        self.replies: list[tuple[str, Reply | None]] = []
+        self.replies: list[tuple[datetime, str, Reply | None]] = []
 
     def root(self, *, until: float) -> Answer:
         return self._get("/", until)
@@ -97,7 +112,7 @@ class WorldSource:
             started_at = self._clock()
             reply = self._reply(path, etag)
             observed_at = self._clock.move(milliseconds=100)
-            self.replies.append((path, reply))
+            self.replies.append((observed_at, path, reply))
         if reply is None:
             raise TransientError(f"{path}: the connection failed", requests=1)
         if reply.status not in (200, 304):

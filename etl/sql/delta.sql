@@ -61,8 +61,8 @@ shown AS (
         greatest(
             CASE
                 WHEN was.gone_at IS NOT NULL THEN %(previous_at)s::timestamptz
-                WHEN was.unlisted_since IS NULL AND was.carried_since IS NULL
-                    THEN coalesce(was.present_at, %(previous_at)s::timestamptz)
+                WHEN was.unlisted_since IS NOT NULL THEN was.unlisted_since
+                WHEN was.carried_since IS NULL THEN coalesce(was.present_at, %(previous_at)s::timestamptz)
             END,
             was.changed_at
         ) AS changed_after,
@@ -96,7 +96,12 @@ believed_absent AS (
         was.batch_id = ANY(%(gone)s::text[]) AS is_gone,
         was.batch_id = ANY(%(missing)s::text[]) AS is_missing,
         was.missing_since,
-        coalesce(was.present_at, greatest(%(previous_at)s::timestamptz, was.changed_at)) AS present_at,
+        -- The last observation that saw it: a list that leaves it out did not.
+        coalesce(
+            was.present_at,
+            greatest(coalesce(was.unlisted_since, %(previous_at)s::timestamptz), was.changed_at)
+        ) AS present_at,
+        was.changed_at,
         was.unlisted_since,
         was.carried_since
     FROM ledger.batch AS was
@@ -116,7 +121,11 @@ absent AS (
         extra,
         CASE WHEN is_gone THEN -images ELSE 0 END AS images_delta,
         CASE WHEN is_gone THEN -coalesce(num_jobs, 0) ELSE 0 END AS num_jobs_delta,
-        CASE WHEN is_gone THEN present_at END AS changed_after,
+        -- Who saw it without usable values does not know its state before.
+        CASE
+            WHEN is_gone AND carried_since IS NOT NULL THEN changed_at
+            WHEN is_gone THEN present_at
+        END AS changed_after,
         CASE WHEN is_gone OR is_missing THEN coalesce(missing_since, %(observed_at)s::timestamptz) END AS missing_since,
         CASE WHEN is_gone OR is_missing THEN present_at END AS present_at,
         CASE WHEN is_missing THEN unlisted_since END AS unlisted_since,
