@@ -15,6 +15,8 @@ RETURNS TABLE (
 )
 LANGUAGE sql
 STABLE
+-- As a view does, it reads the private tables for whoever may read the schema.
+SECURITY DEFINER
 PARALLEL SAFE
 ROWS 10000
 SET search_path = pg_catalog
