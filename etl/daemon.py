@@ -149,18 +149,25 @@ class Daemon:
 
     def _take_turn(self) -> None:
         began_at = self._clock()
-        judgement = self._judge(began_at)
+        latest = self._believable(self._journal.last_scheduled(), began_at)
+        judgement = self._judge(latest, began_at)
         self._write(judgement.absences)
         if judgement.is_due:
             self._finish(self._run())
         ended_at = self._clock()
         self._write(absent(self.schedule.between(began_at, ended_at), "overlap"))
-        self._settled_at = ended_at
-        self._is_behind = False
-        self._retry_s, self._retry_from = _RETRY_S, float("inf")
+        self._settle(
+            ended_at, is_unknown=not judgement.is_due and latest is not None and latest.is_served is None
+        )
 
-    def _judge(self, now: datetime) -> Judgement:
-        latest = self._believable(self._journal.last_scheduled(), now)
+    def _settle(self, at: datetime, *, is_unknown: bool) -> None:
+        """All is as it should be; only of a run that was at it when we came nobody knows yet how it ends."""
+        self._settled_at = at
+        self._is_behind = self._is_behind and is_unknown
+        self._retry_s = _RETRY_S
+        self._retry_from = self._monotonic() + _RETRY_S if self._is_behind else float("inf")
+
+    def _judge(self, latest: Scheduled | None, now: datetime) -> Judgement:
         # A run serves every tick whose time without the host's offset has come, whichever host made it.
         served = [latest.started_at + self.schedule.offset] if latest else []
         settled = [self._settled_at] if self._settled_at and self._settled_at <= now + _SKEW else []
@@ -169,7 +176,7 @@ class Daemon:
         ticks = self.schedule.between(max(served + settled), now)
         grace = timedelta(seconds=self.limits.grace_s)
         judgement = judge(ticks, now, grace=grace, is_catching_up=self._is_behind)
-        is_left_undone = self._is_behind and latest is not None and not latest.is_served
+        is_left_undone = self._is_behind and latest is not None and latest.is_served is False
         return msgspec.structs.replace(judgement, is_due=judgement.is_due or is_left_undone)
 
     def _believable(self, latest: Scheduled | None, now: datetime) -> Scheduled | None:

@@ -135,10 +135,10 @@ class Ledger(Protocol):
 
 
 class Scheduled(msgspec.Struct, frozen=True):
-    """The latest run of a daemon: when it began, and whether it did its work or is still at it."""
+    """The latest run of a daemon: when it began, and whether it did its work; None while it is at it."""
 
     started_at: datetime
-    is_served: bool
+    is_served: bool | None
 
 
 class Journal(Protocol):

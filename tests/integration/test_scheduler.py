@@ -85,11 +85,11 @@ def test_a_run_that_was_stopped_has_not_served_its_tick(
     assert ledger.last_scheduled() == Scheduled(NOON, is_served)
 
 
-def test_a_run_serves_its_tick_while_it_lives_and_not_once_it_is_dead(
+def test_of_a_run_that_lives_nobody_knows_and_one_that_died_has_not_served_its_tick(
     ledger: PostgresLedger, database: str
 ) -> None:
     ledger.begin_run(trigger="schedule", started_at=NOON)
-    assert ledger.last_scheduled() == Scheduled(NOON, is_served=True)
+    assert ledger.last_scheduled() == Scheduled(NOON, is_served=None)
     with psycopg.connect(database) as connection:
         connection.execute("UPDATE ledger.run SET leased_until = now() - interval '1 second'")
     assert ledger.last_scheduled() == Scheduled(NOON, is_served=False)
@@ -272,7 +272,8 @@ def test_the_end_does_not_wait_longer_than_it_said(ledger: PostgresLedger) -> No
         assert begun.wait(5)
         daemon.stop.set()
         assert 0.9 < until(lambda: bool(codes)) < 2.5
-        is_over.set()
+    is_over.set()
+    assert daemon.is_idle.wait(5)
     assert codes == [0]
 
 

@@ -100,7 +100,7 @@ class World:
         self.daemon.turn()
 
 
-def ran(time: str, *, is_served: bool = True) -> Scheduled:
+def ran(time: str, *, is_served: bool | None = True) -> Scheduled:
     return Scheduled(at(time), is_served=is_served)
 
 
@@ -263,6 +263,30 @@ def test_the_first_turn_finishes_what_a_stopped_or_dead_run_left_undone(
     world = World(last=ran("12:01", is_served=is_served))
     world.turn_at("12:07")
     assert len(world.runs) == expected
+
+
+def test_a_run_that_is_still_at_it_at_the_start_is_looked_at_again_in_case_it_is_dead() -> None:
+    """It may be our own, killed a moment ago, whose lease has not lapsed yet."""
+    world = World(last=ran("12:01", is_served=None))
+    world.turn_at("12:02")
+    assert world.runs == []
+    world.elapsed_s = 61
+    assert world.daemon.wants_retry
+    world.last = ran("12:01", is_served=False)
+    world.turn_at("12:03")
+    assert world.runs == [at("12:03")]
+    world.elapsed_s = 1e9
+    assert not world.daemon.wants_retry
+
+
+def test_a_run_of_another_host_that_is_still_at_it_is_left_alone() -> None:
+    world = World(last=ran("12:01", is_served=None))
+    world.turn_at("12:02")
+    world.last = ran("12:01")
+    world.turn_at("12:03")
+    assert world.runs == []
+    world.elapsed_s = 1e9
+    assert not world.daemon.wants_retry
 
 
 def test_a_daily_cron_runs_at_the_start_only_if_its_last_time_had_no_run() -> None:
