@@ -61,7 +61,7 @@ format: $(VENV)/ready-dev ## Let ruff mend what it can.
 
 .PHONY: bench
 bench: $(VENV)/ready-dev ## Measure, and print the table.
-	$(BIN)/python -m benchmarks
+	$(BIN)/python benchmarks/speed.py
 
 .PHONY: lock
 lock: $(VENV)/ready-dev ## Write requirements/ anew from pyproject.toml; LOCK_OPTIONS=--upgrade for newer releases.

@@ -21,12 +21,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.table import Table
 
 HERE: Final = Path(__file__)
 SEED: Final = "7"
@@ -38,7 +42,7 @@ class Cost(NamedTuple):
     work_s: float
     cpu_s: float
     peak_mb: float
-    wal_bytes: int
+    wal_bytes: float
 
 
 class Bench(NamedTuple):
@@ -137,42 +141,59 @@ def _be_a_run(threads: int) -> None:
 
 
 def _measure(arguments: argparse.Namespace) -> None:
+    from rich.console import Console  # noqa: PLC0415 - the measured processes do not print.
+
+    repeat = arguments.repeat
     with _simulator(arguments) as (api, key), _database() as uri:
         bench = Bench(api, key, uri, arguments.threads, arguments.projects)
-        print(f"{arguments.projects} projects of {arguments.batches} batches, {arguments.threads} threads")
-        print(
-            f"{'run':<12} {'ratio':>7} {'target':>7}   seconds of bare loop / of run; peak MB; log per project"
-        )
-        _row(
-            "first load",
-            4.0,
-            [_pair(bench, "changed", _fresh) for _ in range(max(1, arguments.repeat // 2))],
-            bench,
-        )
-        _row("unchanged", 1.5, [_pair(bench, "unchanged") for _ in range(arguments.repeat)], bench)
-        _row("1 % changed", 2.5, [_pair(bench, None, _change) for _ in range(arguments.repeat)], bench)
+        table = _table(arguments)
+        first = [_pair(bench, "changed", _fresh) for _ in range(max(1, repeat // 2))]
+        table.add_row("first load", *_cells(first, bench), "4.0")
+        unchanged = [_pair(bench, "unchanged") for _ in range(repeat)]
+        table.add_row("unchanged", *_cells(unchanged, bench), "1.5")
+        changed = [_pair(bench, None, _change) for _ in range(repeat)]
+        table.add_row("1 % changed", *_cells(changed, bench), "2.5")
+    Console().print(table)
 
 
-def _row(name: str, target: float, pairs: list[tuple[Cost, Cost]], bench: Bench) -> None:
-    ratios = [run.work_s / bare.work_s for bare, run in pairs]
-    middle = statistics.median(ratios)
-    bare_s = statistics.median(bare.work_s for bare, _ in pairs)
-    run_s = statistics.median(run.work_s for _, run in pairs)
-    wal = statistics.median(run.wal_bytes for _, run in pairs) / bench.projects
-    print(
-        f"{name:<12} {middle:>7.2f} {target:>7.1f}   {bare_s:.2f} / {run_s:.2f} "
-        f"(ratios {min(ratios):.2f} to {max(ratios):.2f}, processor {_cpu(pairs)}); "
-        f"{max(run.peak_mb for _, run in pairs):.0f} MB; {wal:.0f} bytes",
-        flush=True,
+def _table(arguments: argparse.Namespace) -> Table:
+    from rich.table import Table  # noqa: PLC0415 - as above.
+
+    size = f"{arguments.projects:,} projects of {arguments.batches:,} batches, {arguments.threads} threads"
+    columns = (
+        "run",
+        "ratio",
+        "from, to",
+        "bare s",
+        "run s",
+        "bare cpu s",
+        "run cpu s",
+        "peak MB",
+        "log B/project",
     )
+    return Table(*columns, "at most", title=f"A run beside a bare loop of requests: {size}")
 
 
-def _cpu(pairs: list[tuple[Cost, Cost]]) -> str:
-    bare, run = (statistics.median(cost.cpu_s for cost in side) for side in zip(*pairs, strict=True))
-    return f"{bare:.2f} / {run:.2f} s"
+def _cells(pairs: list[tuple[Cost, Cost]], bench: Bench) -> list[str]:
+    """Give the medians of what was measured, in the order of the columns."""
+    ratios = [run.work_s / bare.work_s for bare, run in pairs]
+    middle = [Cost(*map(statistics.median, zip(*side, strict=True))) for side in zip(*pairs, strict=True)]
+    bare, run = middle
+    return [
+        f"{statistics.median(ratios):.2f}",
+        f"{min(ratios):.2f}, {max(ratios):.2f}",
+        f"{bare.work_s:.2f}",
+        f"{run.work_s:.2f}",
+        f"{bare.cpu_s:.2f}",
+        f"{run.cpu_s:.2f}",
+        f"{max(run.peak_mb for _, run in pairs):.0f}",
+        f"{run.wal_bytes / bench.projects:.0f}",
+    ]
 
 
-def _pair(bench: Bench, verdict: str | None, prepare: Any = None) -> tuple[Cost, Cost]:
+def _pair(
+    bench: Bench, verdict: str | None, prepare: Callable[[Bench], None] | None = None
+) -> tuple[Cost, Cost]:
     """Time the bare loop and then the run, and make sure that the run did what it is timed for."""
     if prepare is not None:
         prepare(bench)
