@@ -153,7 +153,7 @@ def _measure(arguments: argparse.Namespace) -> None:
         table.add_row("unchanged", *_cells(unchanged, bench), "1.5")
         changed = [_pair(bench, None, _change) for _ in range(repeat)]
         table.add_row("1 % changed", *_cells(changed, bench), "2.5")
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 def _table(arguments: argparse.Namespace) -> Table:
