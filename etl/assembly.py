@@ -21,7 +21,7 @@ from etl.embedded import default_home, server
 from etl.errors import DeadlineError
 from etl.plan import Account
 from etl.ports import Clock
-from etl.settings import Settings
+from etl.settings import DatabaseSettings, Settings
 from etl.store import PostgresLedger
 from etl.sync import Run, RunOptions
 
@@ -37,9 +37,14 @@ _RENEWALS: Final = 4
 
 
 class Database(msgspec.Struct, frozen=True):
-    """Where the ledger is. `home` is the folder of the embedded database; None for one of the user's."""
+    """
+    Where the ledger is, and the time limits of its connections.
+
+    `home` is the folder of the embedded database; None for a database of the user's own.
+    """
 
     uri: str
+    limits: DatabaseSettings
     home: Path | None = None
 
     @property
@@ -99,11 +104,11 @@ def workbench(
 def open_database(settings: Settings, environ: Mapping[str, str]) -> Iterator[Database]:
     """Yield the database that the settings name; else the embedded one, which runs until the block ends."""
     if settings.database.url is not None:
-        yield Database(settings.database.url.get_secret_value())
+        yield Database(settings.database.url.get_secret_value(), settings.database)
         return
     home = home_of(settings, environ)
     with server(home) as uri:
-        yield Database(uri, home)
+        yield Database(uri, settings.database, home)
 
 
 def home_of(settings: Settings, environ: Mapping[str, str]) -> Path:
@@ -119,7 +124,7 @@ def prepare(database: Database) -> None:
         DatabaseUnavailableError: The database cannot be reached.
         SchemaMismatchError: The schema is another, and not ours to change.
     """
-    with connect(database.uri) as connection:
+    with connect(database.uri, database.limits) as connection:
         if database.is_embedded and is_behind(revision(connection)):
             connection.rollback()
             migrate(connection)
@@ -129,7 +134,7 @@ def prepare(database: Database) -> None:
 @contextmanager
 def open_ledger(database: Database, settings: Settings) -> Iterator[PostgresLedger]:
     """Yield the ledger; its connections are closed at the end of the block."""
-    connections = engine(database.uri, settings.database)
+    connections = engine(database.uri, database.limits)
     try:
         yield PostgresLedger(
             connections, host=socket.gethostname(), version=__version__, lease_s=settings.sync.lease_s

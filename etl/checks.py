@@ -141,7 +141,10 @@ def _scope(account: Account, directory: Directory, settings: Settings, until: fl
 
 def _database(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
-        with open_database(settings, environ) as database, connect(database.uri) as connection:
+        with (
+            open_database(settings, environ) as database,
+            connect(database.uri, database.limits) as connection,
+        ):
             yield _server(database, connection)
             yield _schema(database, connection)
     except BatchledgerError as error:

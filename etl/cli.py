@@ -17,9 +17,12 @@ from etl import __version__
 from etl.arguments import complete_project, instant_of, place_of, slug_of
 from etl.manual import examples, exit_codes
 from etl.session import Session
+from etl.signals import tidy_on_sigterm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from etl.assembly import Database
 
 _EXIT_BROKEN_PIPE: Final = 141  # As a process that SIGPIPE ended.
 
@@ -50,23 +53,22 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     arguments, is_debug = _without_debug(sys.argv[1:] if argv is None else argv)
     session = Session(os.environ if environ is None else environ, is_debug=is_debug)
     try:
-        exit_code = _dispatch(session, arguments or ["--help"])
+        with tidy_on_sigterm():
+            exit_code = _dispatch(session, arguments or ["--help"])
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read the output has enough. What is still buffered must not complain at the exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _EXIT_BROKEN_PIPE
+    except (BrokenPipeError, SystemExit) as ended:
+        # Typer and Rich, too, exit from where they noticed that nobody reads the output any more.
+        if isinstance(ended, SystemExit) and not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        return _hushed()
     return exit_code
 
 
 def _dispatch(session: Session, arguments: Sequence[str]) -> int:
     try:
         # Commands return their exit code; Typer returns that of its own exits, and None for a help page.
-        return (
-            cast(
-                "int | None", app(args=arguments, prog_name="batchledger", standalone_mode=False, obj=session)
-            )
-            or 0
+        returned: int | None = app(
+            args=arguments, prog_name="batchledger", standalone_mode=False, obj=session
         )
     except typer.TyperException as error:
         return session.refuse(error.format_message(), _usage_remedy(error), error.exit_code)
@@ -74,6 +76,15 @@ def _dispatch(session: Session, arguments: Sequence[str]) -> int:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told in one line.
         return session.fail(error)
+    return returned or 0
+
+
+def _hushed() -> int:
+    """Let what is still buffered go nowhere, so that it does not complain when the process ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    os.close(nowhere)
+    return _EXIT_BROKEN_PIPE
 
 
 def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
@@ -122,7 +133,7 @@ def sync(
     ] = False,
     json: Json = False,
 ) -> int:
-    """Run once: read every followed project and write what changed."""
+    """Run once: read every project, write what changed."""
     from etl import oneshot
 
     only = tuple(map(slug_of, project or ()))
@@ -131,7 +142,7 @@ def sync(
 
 @app.command(epilog=examples("run"))
 def run(context: typer.Context) -> int:
-    """Run on the schedule of the settings until SIGTERM or SIGINT, which exit with 0."""
+    """Run on a schedule until SIGTERM or SIGINT."""
     from etl import service
 
     return service.run(_session(context))
@@ -139,7 +150,7 @@ def run(context: typer.Context) -> int:
 
 @app.command(epilog=examples("check"))
 def check(context: typer.Context, *, json: Json = False) -> int:
-    """Look at settings, keys and database, and say of each how it is and what to do."""
+    """Check settings, keys and database; say what to do."""
     from etl import checks, show
 
     session = _session(context)
@@ -159,7 +170,7 @@ def migrate(
     *,
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL; connect to nothing.")] = False,
 ) -> int:
-    """Bring the database's schema to the revision of this program."""
+    """Bring the schema to the revision of this program."""
     from etl import database
 
     session = _session(context)
@@ -169,7 +180,10 @@ def migrate(
     from etl.assembly import open_database
 
     settings = session.settings()
-    with open_database(settings, session.environ) as place, database.connect(place.uri) as connection:
+    with (
+        open_database(settings, session.environ) as place,
+        database.connect(place.uri, place.limits) as connection,
+    ):
         before = database.revision(connection)
         if not database.is_behind(before):
             database.require_head(connection)
@@ -185,7 +199,7 @@ def migrate(
 
 @app.command(epilog=examples("projects"))
 def projects(context: typer.Context, *, json: Json = False) -> int:
-    """List the projects that the keys can see, and which of them are followed."""
+    """List the projects that the keys can see."""
     from etl import inventory, show
 
     session = _session(context)
@@ -200,12 +214,12 @@ def projects(context: typer.Context, *, json: Json = False) -> int:
 
 @app.command(epilog=examples("status"))
 def status(context: typer.Context, *, json: Json = False) -> int:
-    """Say how fresh each project is, what is open, and how the last run ended."""
+    """Say how fresh each project is, and what is open."""
     from etl import queries, show
     from etl.assembly import utc_now
 
     session = _session(context)
-    with _ledger(session) as uri, queries.reading(uri) as connection:
+    with _ledger(session) as place, queries.reading(place.uri, place.limits) as connection:
         found = queries.status(connection, utc_now())
     if json:
         session.emit(found)
@@ -227,14 +241,14 @@ def history(
     ] = None,
     json: Json = False,
 ) -> int:
-    """Show the life of a project or a batch, or how it stood at an instant."""
+    """Show the life of a project or of a batch."""
     from etl import queries, show
     from etl.assembly import utc_now
 
     session = _session(context)
     slug, batch_id = place_of(place)
     then = None if at is None else instant_of(at, utc_now())
-    with _ledger(session) as uri, queries.reading(uri) as connection:
+    with _ledger(session) as ledger, queries.reading(ledger.uri, ledger.limits) as connection:
         found = queries.life(connection, slug, batch_id, then)
     if json:
         session.emit(found)
@@ -247,7 +261,7 @@ def history(
     epilog=examples("psql"), context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
 )
 def psql(context: typer.Context) -> int:
-    """Open psql on the ledger; what follows `--` is for psql."""
+    """Open psql on the ledger; what follows -- is for it."""
     from etl import sqlshell
 
     session = _session(context)
@@ -271,7 +285,7 @@ def simulate(  # noqa: PLR0913 - one argument for each option.
         bool, typer.Option("--json", help="Print one line of JSON with the URL and keys.")
     ] = False,
 ) -> int:
-    """Serve a simulated Roboflow API, to try things out without a key, until SIGINT or SIGTERM."""
+    """Serve a simulated Roboflow API, for trying out."""
     from etl import simulation
 
     settings = simulation.settings(
@@ -294,7 +308,7 @@ def demo(
         Path | None, typer.Option(metavar="DIR", help="Keep the database there; it must be a new folder.")
     ] = None,
 ) -> int:
-    """Show the whole product at work: a simulated API, an embedded Postgres, two weeks in ten seconds."""
+    """Show it all at work on simulated data."""
     from etl import demo as demonstration
 
     return demonstration.run(_session(context), keep)
@@ -305,13 +319,13 @@ def _session(context: typer.Context) -> Session:
 
 
 @contextmanager
-def _ledger(session: Session) -> Iterator[str]:
-    """Yield the address of the database, at this program's revision."""
+def _ledger(session: Session) -> Iterator[Database]:
+    """Yield the database, at this program's revision."""
     from etl.assembly import open_database, prepare
 
     with open_database(session.settings(), session.environ) as place:
         prepare(place)
-        yield place.uri
+        yield place
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from etl.config import engine_url
-from etl.errors import DatabaseUnavailableError, SchemaMismatchError
+from etl.errors import DatabaseUnavailableError, SchemaMismatchError, SettingsError
 from etl.settings import DatabaseSettings
 
 if TYPE_CHECKING:
@@ -80,12 +81,14 @@ def _url(uri: str, limits: DatabaseSettings) -> URL:
 
 @contextmanager
 def translated(connections: Engine) -> Iterator[None]:
-    """Turn the loss of the database into our own error, which names it and holds no secret."""
+    """Turn the loss of the database, or its refusal, into our own error, which holds no secret."""
     try:
         yield
     except OperationalError as error:
         raise unavailable(connections, error) from None
     except DBAPIError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            raise denied(error.orig) from None
         if not error.connection_invalidated:
             raise
         raise unavailable(connections, error) from None
@@ -100,6 +103,14 @@ def unavailable(connections: Engine, error: BaseException) -> DatabaseUnavailabl
     return DatabaseUnavailableError(
         f"the database at {where} cannot be used: {reason}",
         remedy="see that it runs and that DATABASE_URL is right; `batchledger check` tells more",
+    )
+
+
+def denied(error: InsufficientPrivilege) -> SettingsError:
+    """Say what the role may not do."""
+    return SettingsError(
+        f"the database refuses: {error.diag.message_primary}",
+        remedy="grant it to the role that DATABASE_URL names, or name another role",
     )
 
 

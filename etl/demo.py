@@ -106,7 +106,7 @@ def run(session: Session, keep: Path | None) -> int:
         simulator = stack.enter_context(Simulator(story.world))
         bench = stack.enter_context(_workbench(session, simulator, home, clock))
         _live(out, story, simulator, bench, clock)
-        connection = stack.enter_context(queries.reading(bench.database.uri))
+        connection = stack.enter_context(queries.reading(bench.database.uri, bench.database.limits))
         _look(out, connection, story)
         _go_on(out, connection)
         _verify(out, connection, story.world)

@@ -112,7 +112,10 @@ def _held(
     if settings.database.url is None and not embedded.exists(home_of(settings, environ)):
         return {}, ()
     try:
-        with open_database(settings, environ) as place, queries.reading(place.uri) as connection:
+        with (
+            open_database(settings, environ) as place,
+            queries.reading(place.uri, place.limits) as connection,
+        ):
             require_head(connection)
             found = queries.status(connection, utc_now())
     except BatchledgerError as error:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from etl.settings import DatabaseSettings
+
 _Row = TypeVar("_Row", bound=msgspec.Struct)
 
 
@@ -167,14 +169,18 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def reading(uri: str) -> Iterator[Connection]:
+def reading(uri: str, limits: DatabaseSettings | None = None) -> Iterator[Connection]:
     """
     Yield a connection that only reads, sees one moment, and tells times in UTC.
+
+    Args:
+        uri: As for `etl.database.connect`.
+        limits: As for `etl.database.connect`.
 
     Raises:
         DatabaseUnavailableError: The database cannot be reached.
     """
-    with connect(uri) as connection:
+    with connect(uri, limits) as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
         connection.execute(text("SET LOCAL TimeZone = 'UTC'"))
         yield connection

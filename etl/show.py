@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import UTC, date, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
@@ -40,6 +41,9 @@ _MOST_ROWS: Final = 40
 """Rows of a run's table on a terminal; the totals, the faults and `--json` have the others."""
 
 _FINDING_INDENT: Final = 19
+
+_MOST_SUBJECTS: Final = 5
+"""Projects that are named beside a fault that they share."""
 
 _PLOT_WIDTH: Final = 78
 _PLOT_HEIGHT: Final = 12
@@ -91,12 +95,25 @@ def run_report(out: Console, report: RunReport) -> None:
         if len(shown) < len(moved):
             out.print(f"... and {len(moved) - len(shown)} more; --json has all of them")
         out.print()
-    for problem in report.problems:
-        _fault(out, "failed", "workspace", str(problem), problem.remedy)
-    for project in told:
-        if what := trouble(project):
-            _fault(out, project.verdict.value, str(project.slug), what, project.remedy)
+    for (verdict, what, remedy), subjects in _faults(report).items():
+        _fault(out, verdict, _several(subjects), what, remedy)
     out.print(summary(report), soft_wrap=True)
+
+
+def _faults(report: RunReport) -> dict[tuple[str, str, str], list[str]]:
+    """Gather those who suffer from the same: one dead key must not fill the screen."""
+    found = defaultdict[tuple[str, str, str], list[str]](list)
+    for problem in report.problems:
+        found["failed", str(problem), problem.remedy] += ["a key"]
+    for project in report.projects:
+        if what := trouble(project):
+            found[project.verdict.value, what, project.remedy] += [str(project.slug)]
+    return found
+
+
+def _several(subjects: Sequence[str]) -> str:
+    more = len(subjects) - _MOST_SUBJECTS
+    return ", ".join(subjects[:_MOST_SUBJECTS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _run_row(project: ProjectReport) -> tuple[Cell, ...]:

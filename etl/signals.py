@@ -1,4 +1,4 @@
-"""What SIGINT and SIGTERM do to a run: the first one asks it to end, the second one ends the process."""
+"""What SIGINT and SIGTERM do: a command unwinds; a run ends with what it has in hand, then at once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,24 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 EXIT_BASE: Final = 128
 """A process that a signal ended exits, by custom, with this and the number of the signal."""
+
+
+@contextmanager
+def tidy_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM unwind the stack as Ctrl-C does, so that a database that we started is stopped as well."""
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread may say what a signal does.
+        yield
+        return
+
+    def unwind(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(EXIT_BASE + number)
+
+    before = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Stopped:

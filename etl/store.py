@@ -18,7 +18,7 @@ from psycopg.pq import Format
 from psycopg.types.numeric import Int8
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl.database import unavailable
+from etl.database import denied, unavailable
 from etl.errors import ClaimLostError
 from etl.guard import Known
 from etl.ports import Applied, Scheduled
@@ -210,6 +210,8 @@ class PostgresLedger:
                     yield cursor
             finally:
                 pooled.close()
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise denied(error) from None
         except (psycopg.OperationalError, psycopg.InterfaceError, SQLAlchemyError) as error:
             self._engine.dispose()
             raise unavailable(self._engine, error) from None
