@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from etl.daemon import Daemon, Limits
-from etl.errors import BatchledgerError
+from etl.errors import BatchledgerError, DatabaseUnavailableError
 from etl.ports import RunEnd, Scheduled
 from etl.records import Moves
 from etl.report import RunReport
@@ -241,6 +241,36 @@ def test_a_turn_that_raises_does_not_end_the_daemon(ledger: PostgresLedger, data
     with serving(a_daemon(ledger, run)) as codes:
         until(lambda: bool(starts(database)))
     assert codes == []
+
+
+def test_a_database_that_was_away_is_looked_for_again_before_the_next_tick(
+    ledger: PostgresLedger, database: str
+) -> None:
+    """A minute is a second here, and the next tick is up to an hour away."""
+    asked = list[float]()
+
+    class AwayAtFirst:
+        def last_scheduled(self) -> Scheduled | None:
+            asked.append(time.monotonic())
+            if len(asked) == 1:
+                raise DatabaseUnavailableError("the database is away")
+            return ledger.last_scheduled()
+
+        def note_tick(self, scheduled_at: datetime, reason: str, *, recorded_at: datetime) -> None:
+            ledger.note_tick(scheduled_at, reason, recorded_at=recorded_at)
+
+    daemon = Daemon(
+        Schedule(ONCE_AN_HOUR, "host"),
+        lambda: a_run(ledger, utc_now),
+        AwayAtFirst(),
+        limits=Limits(turn_s=6000, stop_s=10, grace_s=300),
+        clock=utc_now,
+        stop=threading.Event(),
+        monotonic=lambda: 60 * time.monotonic(),
+    )
+    with serving(daemon):
+        until(lambda: bool(starts(database)))
+    assert 1 <= asked[1] - asked[0] < 4
 
 
 def test_the_end_waits_for_the_turn_in_hand(ledger: PostgresLedger, database: str) -> None:
