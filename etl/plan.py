@@ -52,6 +52,7 @@ class Directory(msgspec.Struct, frozen=True):
 
     `projects` are all that are listed, `sources` has the key of each workspace, `listed` are the workspaces
     known whole, `refusals` say why a workspace cannot be read at all, `problems` are all faults on the way.
+    `is_blind` is True where a key failed before it could name its workspace.
     """
 
     projects: Mapping[Slug, Project]
@@ -59,14 +60,24 @@ class Directory(msgspec.Struct, frozen=True):
     listed: frozenset[str]
     refusals: Mapping[str, SourceError]
     problems: tuple[BatchledgerError, ...]
+    is_blind: bool
+
+    def is_ours(self, slug: Slug) -> bool:
+        """Say whether a project is of a workspace that our keys are for, as far as they could say."""
+        return slug.workspace in self.sources or slug.workspace in self.refusals
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The projects of a run, the key of each workspace, and why some cannot be read."""
+    """
+    The projects of a run, the key of each workspace, and why some projects cannot be read.
+
+    `dropped` are those that the ledger follows and the settings do not ask for any more.
+    """
 
     projects: tuple[Project, ...]
     sources: Mapping[str, Source]
     refused: Mapping[Slug, SourceError]
+    dropped: tuple[Slug, ...]
     problems: tuple[BatchledgerError, ...]
 
 
@@ -80,6 +91,7 @@ def look_around(accounts: Sequence[Account], *, until: float) -> Directory:
     """
     listings, sources = list[Listing](), dict[str, Source]()
     problems, refusals = list[BatchledgerError](), dict[str, SourceError]()
+    is_blind = False
     for account in accounts:
         workspace = account.workspace
         try:
@@ -89,6 +101,7 @@ def look_around(accounts: Sequence[Account], *, until: float) -> Directory:
         except SourceError as error:
             _log.warning("workspace cannot be listed", workspace=workspace, error=str(error))
             problems.append(error)
+            is_blind = is_blind or workspace is None
             if workspace and not _can_do_without_list(error):
                 refusals[workspace] = error
     return Directory(
@@ -97,6 +110,7 @@ def look_around(accounts: Sequence[Account], *, until: float) -> Directory:
         listed=frozenset(listing.workspace for listing in listings),
         refusals=refusals,
         problems=tuple(problems),
+        is_blind=is_blind,
     )
 
 
@@ -109,16 +123,20 @@ def make_plan(
     Args:
         directory: What the keys can see.
         wanted: Which projects the settings ask for.
-        followed: What the ledger follows already: such a project does not drop out in silence.
+        followed: What the ledger follows already, for whatever installation: a project of our workspaces does
+            not drop out in silence, one of another's is none of our business.
         only: Read these and no others, whatever the settings say.
 
     Raises:
         UnknownProjectError: A project of `only` that neither a key nor the ledger knows.
     """
     slugs = _only(only, directory, followed) if only else _wanted(directory, wanted, followed)
+    dropped = (
+        () if only else tuple(slug for slug in followed if directory.is_ours(slug) and slug not in slugs)
+    )
     refused = {slug: error for slug in slugs if (error := _refusal(slug, directory))}
     projects = tuple(directory.projects.get(slug, Project(slug)) for slug in slugs)
-    return Plan(projects, directory.sources, refused, directory.problems)
+    return Plan(projects, directory.sources, refused, dropped, directory.problems)
 
 
 def body_of(answer: Answer) -> bytes:
@@ -141,7 +159,8 @@ def _can_do_without_list(error: SourceError) -> bool:
 
 
 def _wanted(directory: Directory, wanted: ProjectFilter, followed: Collection[Slug]) -> list[Slug]:
-    known = (slug for slug in {*directory.projects, *followed} if wanted.admits(slug))
+    ours = (slug for slug in followed if directory.is_ours(slug) or directory.is_blind)
+    known = (slug for slug in {*directory.projects, *ours} if wanted.admits(slug))
     return sorted({*known, *wanted.named})
 
 

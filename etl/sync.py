@@ -127,17 +127,12 @@ class Run:
 
     def _perform(self, run_id: int, plan: Plan, followed: Mapping[Slug, ProjectState]) -> list[ProjectReport]:
         states = self._ledger.register(plan.projects, at=self._clock())
-        self._untrack(plan, followed)
+        if plan.dropped:
+            self._ledger.untrack([followed[slug].project_id for slug in plan.dropped])
         claimed = self._ledger.claim(run_id, [state.project_id for state in states.values()])
         held = states.keys() - {state.slug for state in claimed}
         others = [skipped(states[slug], self._clock(), _HELD) for slug in held]
         return self._write(run_id, len(states), _chain(others, self._readings(run_id, plan, claimed)))
-
-    def _untrack(self, plan: Plan, followed: Mapping[Slug, ProjectState]) -> None:
-        wanted = {project.slug for project in plan.projects}
-        dropped = [state.project_id for slug, state in followed.items() if slug not in wanted]
-        if dropped and not self._options.only:
-            self._ledger.untrack(dropped)
 
     def _readings(
         self, run_id: int | None, plan: Plan, states: Sequence[ProjectState]
