@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from datetime import datetime, timedelta
+from threading import Event
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -45,12 +46,14 @@ class Observer(msgspec.Struct, frozen=True):
     """
     Reads projects for one run, from several threads.
 
-    `run_id` is None for a dry run, which writes nothing. `until` is as for `etl.ports.Source`.
+    Once `stop` is set no further request is begun. `run_id` is None for a dry run, which writes nothing.
+    `until` is as for `etl.ports.Source`.
     """
 
     ledger: Ledger
     rules: GuardRules
     clock: Clock
+    stop: Event
     until: float
     run_id: int | None
 
@@ -125,6 +128,8 @@ class Observer(msgspec.Struct, frozen=True):
         return conclude(known, asked, look_ups), sum(requests for _, requests in told.values())
 
     def _look_up(self, source: Source, slug: Slug, batch_id: str) -> tuple[LookUp, int]:
+        if self.stop.is_set():
+            return Inconclusive(), 0
         try:
             answer = source.batch(slug, batch_id, until=self.until)
             return Found(parse_batch(body_of(answer), batch_id)), answer.requests

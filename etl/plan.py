@@ -24,6 +24,7 @@ from etl.records import Listing, Project, Slug
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from threading import Event
 
     from etl.records import Answer
     from etl.settings import ProjectFilter
@@ -81,13 +82,14 @@ class Plan(msgspec.Struct, frozen=True):
     problems: tuple[BatchledgerError, ...]
 
 
-def look_around(accounts: Sequence[Account], *, until: float) -> Directory:
+def look_around(accounts: Sequence[Account], *, until: float, stop: Event | None = None) -> Directory:
     """
     Ask each key for its projects. A key that fails is a problem; the others go on.
 
     Args:
         accounts: The keys.
         until: As for `etl.ports.Source`.
+        stop: Once it is set no further request is begun.
     """
     listings, sources = list[Listing](), dict[str, Source]()
     problems, refusals = list[BatchledgerError](), dict[str, SourceError]()
@@ -95,9 +97,9 @@ def look_around(accounts: Sequence[Account], *, until: float) -> Directory:
     for account in accounts:
         workspace = account.workspace
         try:
-            workspace = workspace or parse_root(body_of(account.source.root(until=until)))
+            workspace = workspace or parse_root(body_of(_unless(stop, account.source).root(until=until)))
             sources[workspace] = account.source
-            listings.append(_listing(account.source, workspace, until))
+            listings.append(_listing(_unless(stop, account.source), workspace, until))
         except SourceError as error:
             _log.warning("workspace cannot be listed", workspace=workspace, error=str(error))
             problems.append(error)
@@ -144,6 +146,12 @@ def body_of(answer: Answer) -> bytes:
     if answer.body is None:
         raise PayloadError("the source answered 304 to a request without a condition", http_status=304)
     return answer.body
+
+
+def _unless(stop: Event | None, source: Source) -> Source:
+    if stop is not None and stop.is_set():
+        raise DeadlineError("the run was asked to stop")
+    return source
 
 
 def _listing(source: Source, workspace: str, until: float) -> Listing:

@@ -90,8 +90,8 @@ class Ledger(Protocol):
         """Make sure that each project has its row, and return what is held of each."""
         ...
 
-    def tracked(self) -> Mapping[Slug, ProjectState]:
-        """Return what is held of each project that the ledger follows."""
+    def projects(self) -> Mapping[Slug, ProjectState]:
+        """Return what is held of each project that the ledger knows, followed or not."""
         ...
 
     def untrack(self, project_ids: Collection[int]) -> None:

@@ -46,12 +46,12 @@ _END_RUN: Final = statement("end_run")
 _IDENTIFY: Final = statement("identify")
 _KNOWN: Final = statement("known")
 _LAST_SCHEDULED: Final = statement("last_scheduled")
+_PROJECTS: Final = statement("projects")
 _RECORD: Final = statement("record")
 _REGISTER: Final = statement("register")
 _RENEW: Final = statement("renew")
 _STATE: Final = statement("state")
 _TICK: Final = statement("tick")
-_TRACKED: Final = statement("tracked")
 _UNTRACK: Final = statement("untrack")
 
 
@@ -120,10 +120,10 @@ class PostgresLedger:
             _execute(cursor, _IDENTIFY, values)
             return _by_slug(_states(cursor, [row[0] for row in cursor]))
 
-    def tracked(self) -> Mapping[Slug, ProjectState]:
-        """Return what is held of each project that the ledger follows."""
+    def projects(self) -> Mapping[Slug, ProjectState]:
+        """Return what is held of each project that the ledger knows, followed or not."""
         with self._cursor() as cursor:
-            _execute(cursor, _TRACKED, {})
+            _execute(cursor, _PROJECTS, {})
             return _by_slug(_states(cursor, [row[0] for row in cursor]))
 
     def untrack(self, project_ids: Collection[int]) -> None:

@@ -32,7 +32,7 @@ _FLUSH_ROWS: Final = 500
 _FLUSH_S: Final = 2.0
 """Observations that changed nothing are written when so many, or so many seconds' worth, are waiting."""
 
-_HELD: Final = "another run is reading it"
+_HELD: Final = "another run reads it, or has just done so"
 _STOPPED: Final = "the run was asked to stop"
 
 Progress = Callable[[ProjectReport, int], None]
@@ -104,20 +104,21 @@ class Run:
             DatabaseUnavailableError: The ledger cannot be reached; what was committed is whole.
         """
         started_at = self._clock()
-        followed = self._ledger.tracked()
-        directory = look_around(self._accounts, until=self._until)
+        before = self._ledger.projects()
+        directory = look_around(self._accounts, until=self._until, stop=self._stop)
+        followed = [slug for slug, state in before.items() if state.is_tracked]
         plan = make_plan(directory, self._options.projects, followed, self._options.only)
         if self._options.is_dry:
-            return self._report(None, started_at, plan, self._rehearse(plan, followed))
+            return self._report(None, started_at, plan, self._rehearse(plan, before))
         run_id = self._ledger.begin_run(trigger=self._options.trigger, started_at=started_at)
         with bound_contextvars(run=run_id):
-            report = self._report(run_id, started_at, plan, self._perform(run_id, plan, followed))
+            report = self._report(run_id, started_at, plan, self._perform(run_id, plan, before))
             self._ledger.end_run(run_id, _end(report))
         return report
 
-    def _rehearse(self, plan: Plan, followed: Mapping[Slug, ProjectState]) -> list[ProjectReport]:
+    def _rehearse(self, plan: Plan, before: Mapping[Slug, ProjectState]) -> list[ProjectReport]:
         """Read and compare, without a claim and without a row."""
-        states = [followed.get(project.slug, ProjectState(0, project.slug)) for project in plan.projects]
+        states = [before.get(project.slug, ProjectState(0, project.slug)) for project in plan.projects]
         reports = list[ProjectReport]()
         for reading in self._readings(None, plan, states):
             if reading is not None:
@@ -125,14 +126,16 @@ class Run:
                 self._progress(reading.report, len(states))
         return reports
 
-    def _perform(self, run_id: int, plan: Plan, followed: Mapping[Slug, ProjectState]) -> list[ProjectReport]:
+    def _perform(self, run_id: int, plan: Plan, before: Mapping[Slug, ProjectState]) -> list[ProjectReport]:
         states = self._ledger.register(plan.projects, at=self._clock())
         if plan.dropped:
-            self._ledger.untrack([followed[slug].project_id for slug in plan.dropped])
+            self._ledger.untrack([before[slug].project_id for slug in plan.dropped])
         claimed = self._ledger.claim(run_id, [state.project_id for state in states.values()])
-        held = states.keys() - {state.slug for state in claimed}
-        others = [skipped(states[slug], self._clock(), _HELD) for slug in held]
-        return self._write(run_id, len(states), _chain(others, self._readings(run_id, plan, claimed)))
+        # Another run may have read a project, and ended, while this one was still listing what there is.
+        stale = [state for state in claimed if state.last_trusted_at == _last_trusted_at(before, state.slug)]
+        taken = states.keys() - {state.slug for state in stale}
+        others = [skipped(states[slug], self._clock(), _HELD) for slug in taken]
+        return self._write(run_id, len(states), _chain(others, self._readings(run_id, plan, stale)))
 
     def _readings(
         self, run_id: int | None, plan: Plan, states: Sequence[ProjectState]
@@ -145,7 +148,7 @@ class Run:
     def _read(
         self, run_id: int | None, plan: Plan, states: Sequence[ProjectState]
     ) -> Iterator[Reading | None]:
-        observer = Observer(self._ledger, self._options.rules, self._clock, self._until, run_id)
+        observer = Observer(self._ledger, self._options.rules, self._clock, self._stop, self._until, run_id)
         done: SimpleQueue[Reading | BaseException] = SimpleQueue()
 
         def work(state: ProjectState) -> None:
@@ -213,6 +216,11 @@ class Run:
             return "completed"
         has_failed = any(project.verdict is Verdict.FAILED for project in projects)
         return "deadline" if has_failed and time.monotonic() >= self._until else "partial"
+
+
+def _last_trusted_at(states: Mapping[Slug, ProjectState], slug: Slug) -> datetime | None:
+    state = states.get(slug)
+    return state.last_trusted_at if state else None
 
 
 def _receive(done: SimpleQueue[Reading | BaseException], count: int) -> Iterator[Reading | None]:

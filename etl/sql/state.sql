@@ -10,7 +10,8 @@ SELECT
     project.etag,
     trusted.observed_at,
     latest.observed_at,
-    project.loss_suspected_since
+    project.loss_suspected_since,
+    project.is_tracked
 FROM ledger.project
 LEFT JOIN LATERAL (
     SELECT observation.observed_at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any
 
 import msgspec
@@ -63,7 +64,7 @@ def _answer(document: Any, error: SourceError | None) -> Answer:
 def a_plan(
     *keys: Key, rules: tuple[str, ...] = (), followed: tuple[Slug, ...] = (), only: tuple[Slug, ...] = ()
 ) -> Plan:
-    directory = look_around([Account(key) for key in keys], until=time.monotonic() + 60)
+    directory = look_around([Account(key) for key in keys], until=time.monotonic() + 60, stop=Event())
     return make_plan(directory, ProjectFilter(rules), followed, only)
 
 
@@ -155,3 +156,11 @@ def test_only_the_projects_named_on_the_command_line_are_read_and_nothing_is_dro
 def test_a_project_on_the_command_line_that_nobody_knows_is_an_error_that_names_it() -> None:
     with pytest.raises(UnknownProjectError, match="acme/drones"):
         a_plan(Key("cars"), followed=(CARS,), only=(CARS, DRONES))
+
+
+def test_a_run_that_was_asked_to_stop_asks_nothing_more() -> None:
+    stop = Event()
+    stop.set()
+    directory = look_around([Account(Key("cars"), "acme")], until=time.monotonic() + 60, stop=stop)
+    assert directory.projects == {}
+    assert [str(problem) for problem in directory.problems] == ["the run was asked to stop"]

@@ -1,4 +1,0 @@
--- Numbers of the projects that the ledger follows. Grain: one project. Takes no lock.
-SELECT project.project_id
-FROM ledger.project
-WHERE project.is_tracked
