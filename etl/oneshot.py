@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from etl import show
 from etl.assembly import run_options, workbench
@@ -12,7 +13,7 @@ from etl.documents import run_document
 from etl.signals import stops_on_signal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from etl.records import Slug
     from etl.report import ProjectReport, RunReport
@@ -40,7 +41,10 @@ def sync(session: Session, only: tuple[Slug, ...], *, is_dry: bool, is_json: boo
         return stopped.exit_code(report.exit_code)
 
 
-_STOPPING = "stopping after the projects in hand; once more to end at once"
+_STOPPING: Final = "stopping after the projects in hand; once more to end at once"
+
+
+_LINE_EVERY_S: Final = 10.0
 
 
 def _run(session: Session, only: tuple[Slug, ...], stop: Event, *, is_dry: bool) -> RunReport:
@@ -54,9 +58,9 @@ def _run(session: Session, only: tuple[Slug, ...], stop: Event, *, is_dry: bool)
 
 
 @contextmanager
-def _progress(session: Session, *, has_bar: bool) -> Iterator[Progress | None]:
+def _progress(session: Session, *, has_bar: bool) -> Iterator[Progress]:
     if not has_bar:
-        yield None
+        yield Lines(session.say)
         return
     from rich import progress  # noqa: PLC0415 - only a terminal pays for it.
 
@@ -73,3 +77,26 @@ def _progress(session: Session, *, has_bar: bool) -> Iterator[Progress | None]:
             bar.update(task, total=total, advance=1, description=str(project.slug))
 
         yield advance
+
+
+class Lines:
+    """
+    Progress as plain lines, seldom: a short run says nothing.
+
+    Args:
+        say: Where a line goes.
+        monotonic: The clock.
+    """
+
+    def __init__(self, say: Callable[[str], None], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._say, self._monotonic = say, monotonic
+        self._said_s = monotonic()
+        self._done = 0
+
+    def __call__(self, _project: ProjectReport, total: int) -> None:
+        """Count a project that is done."""
+        self._done += 1
+        now_s = self._monotonic()
+        if now_s - self._said_s >= _LINE_EVERY_S:
+            self._say(f"{self._done} of {total} projects")
+            self._said_s = now_s

@@ -169,10 +169,9 @@ def summary(report: RunReport) -> str:
     took_s = (report.ended_at - report.started_at).total_seconds()
     head = "Dry run, nothing was written" if report.run_id is None else f"Run {report.run_id}"
     ending = {"stopped": " Stopped before the end.", "deadline": " The deadline came first."}
-    would = "would move" if report.run_id is None else "moved"
     return (
         f"{head}: {count} project{'' if count == 1 else 's'}{f' ({verdicts})' if verdicts else ''}; "
-        f"{would} {moves.count} batches, {signed(moves.images_delta)} images, "
+        f"batches: {_batches_moved(moves) or 'no change'}; {signed(moves.images_delta)} images, "
         f"{signed(moves.num_jobs_delta)} jobs; {took_s:.1f} s.{ending.get(report.outcome, '')}"
     )
 
