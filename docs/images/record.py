@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PICTURE: Final = Path(__file__).with_name("demo.svg")
-COLUMNS: Final = 112
+COLUMNS: Final = 120
 _ROWS: Final = 50
 _CUT: Final = "[...]"
 
@@ -61,7 +61,7 @@ _SVG: Final = """\
 </style>
 <defs>{lines}</defs>
 <rect width="{width}" height="{height}" rx="8" fill="#181a1f"/>
-<g transform="translate(16, 16)">
+<g transform="translate(9, 16)">
 {backgrounds}
 <g class="{unique_id}-matrix">
 {matrix}
