@@ -50,7 +50,7 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
         "run": (("batchledger run", "run on the schedule of the settings until SIGTERM"),),
         "simulate": (
             ("batchledger simulate", "a workspace that changes every five seconds"),
-            ("batchledger simulate --projects 50 --batches 200 --port 8080", "a larger one"),
+            ("batchledger simulate --projects 50 --batches 200", "a larger one"),
         ),
         "status": (
             ("batchledger status", "how fresh is what?"),

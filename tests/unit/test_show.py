@@ -1,0 +1,183 @@
+"""Words, tables and plots: what a value looks like, and that nothing is cut, coloured or drawn too wide."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any, Final
+
+import pytest
+
+from etl import show
+from etl.guard import Rule
+from etl.oneshot import Lines
+from etl.queries import Answer, BatchHistory, BatchNow, Day, ProjectHistory, State
+from etl.records import Slug, Verdict
+from etl.report import ProjectReport
+
+NOON: Final = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def a_day(nth: int, images: int, *, is_observed: bool = True) -> Day:
+    return Day(
+        day=date(2026, 11, 1) + timedelta(days=nth),
+        batches=1,
+        images=images,
+        num_jobs=0,
+        images_delta=0,
+        num_jobs_delta=0,
+        is_observed=is_observed,
+    )
+
+
+def plot(*days: Day, columns: int = 100) -> list[str]:
+    stream = Terminal()
+    console = show.console(stream, {"COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"})
+    show.days_plot(console, days, "images")
+    _, *drawn, blank = stream.getvalue().splitlines()
+    assert blank == ""
+    return drawn
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (-5, "0 s"),
+        (0.9, "0 s"),
+        (119.9, "119 s"),
+        (120, "2 min"),
+        (7199, "119 min"),
+        (7200, "2 h"),
+        (172_799, "47 h"),
+        (172_800, "2 d"),
+        (8_640_000, "100 d"),
+    ],
+)
+def test_a_duration_is_told_in_the_largest_unit_of_which_there_are_two(seconds: float, told: str) -> None:
+    assert show.duration(seconds) == told
+
+
+def test_a_moment_is_told_in_utc() -> None:
+    berlin = timezone(timedelta(hours=1))
+    assert show.moment(datetime(2026, 11, 20, 0, 30, tzinfo=berlin)) == "2026-11-19 23:30:00"
+    assert show.moment(None) == ""
+
+
+def test_a_difference_has_its_sign() -> None:
+    assert [show.signed(count) for count in (3, 0, -3)] == ["+3", "0", "-3"]
+
+
+def test_each_rule_of_the_guard_is_told_in_words() -> None:
+    for rule in Rule:
+        assert show.suspicion(rule) != rule.value
+    assert show.suspicion("anything else") == "anything else"
+
+
+def test_a_pipe_gets_whole_lines_however_long() -> None:
+    stream = io.StringIO()
+    long = "x" * 5000
+    show.answer(show.console(stream, {}), Answer(("a", "b"), ((long, None), (NOON, 1))))
+    assert stream.getvalue() == (f"{'a':5000}  b\n{long}\n2026-11-20 12:00:00{' ' * 4981}  1\n")
+
+
+def test_a_terminal_gets_no_line_that_is_wider_than_it_is() -> None:
+    stream = Terminal()
+    console = show.console(stream, {"COLUMNS": "60", "TERM": "xterm", "NO_COLOR": "1"})
+    show.answer(console, Answer(("a", "b"), (("x" * 200, "y" * 200),)))
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert "".join(lines).count("x") == 200
+
+
+def test_a_bar_is_as_high_as_its_value_and_light_where_nobody_looked() -> None:
+    drawn = plot(a_day(0, 100), a_day(1, 50, is_observed=False), a_day(2, 0), a_day(3, 100))
+    heights = [sum(line[4 + 6 * nth] in "█░" for line in drawn) for nth in range(4)]
+    assert heights[0] == heights[3] == 11
+    assert 5 <= heights[1] <= 6
+    assert heights[2] <= 1
+    assert {line[4] for line in drawn[:-1]} == {"█"}
+    assert "░" in {line[10] for line in drawn}
+    assert drawn[0].startswith("100 █████")
+    assert drawn[-1].split() == ["11-01", "11-02", "11-03", "11-04"]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 300])
+@pytest.mark.parametrize("count", [1, 2, 14, 39, 400])
+def test_a_plot_fits_whatever_it_shows_and_ends_with_the_latest_day(count: int, columns: int) -> None:
+    drawn = plot(*(a_day(nth, 1_000_000 + nth) for nth in range(count)), columns=columns)
+    assert max(map(len, drawn)) <= min(columns, 78)
+    assert drawn[0].startswith(str(1_000_000 + count - 1))
+
+
+def test_a_plot_of_nothing_but_zeros_is_still_one() -> None:
+    assert plot(a_day(0, 0), a_day(1, 0))[-1].split() == ["11-01", "11-02"]
+
+
+def test_a_history_is_plotted_only_when_asked_and_when_there_is_something_to_plot() -> None:
+    for days, has_plot, is_drawn in (
+        ((a_day(0, 9),), True, True),
+        ((a_day(0, 9),), False, False),
+        ((), True, False),
+    ):
+        stream = io.StringIO()
+        history = ProjectHistory(workspace="acme", project="cars", days=days)
+        show.life(show.console(stream, {}), history, has_plot=has_plot)
+        assert ("█" in stream.getvalue()) is is_drawn
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "last seen 2026-11-20 12:00:00 (UTC)"),
+        ({"missing_since": NOON}, "missing since 2026-11-20 12:00:00 (UTC)"),
+        ({"missing_since": NOON, "gone_at": NOON}, "confirmed gone 2026-11-20 12:00:00 (UTC)"),
+    ],
+)
+def test_a_batch_is_there_or_missing_or_gone(fields: dict[str, Any], told: str) -> None:
+    given = {"missing_since": None, "gone_at": None, **fields}
+    batch = BatchNow(
+        workspace="acme",
+        project="cars",
+        batch_id="b",
+        name=None,
+        images=1,
+        num_jobs=None,
+        uploaded_at=None,
+        first_seen_at=NOON,
+        changed_at=NOON,
+        last_seen_at=NOON,
+        **given,
+    )
+    state = State(
+        kind="entered",
+        changed_after=None,
+        observed_at=NOON,
+        name=None,
+        images=1,
+        images_delta=1,
+        num_jobs=None,
+        num_jobs_delta=0,
+        run_id=1,
+    )
+    stream = io.StringIO()
+    show.life(show.console(stream, {}), BatchHistory(batch=batch, states=(state,)), has_plot=True)
+    lines = stream.getvalue().splitlines()
+    assert lines[1].startswith("uploaded unknown, ")
+    assert lines[1].endswith(told)
+    assert lines[-1].split() == ["entered", "-", "2026-11-20", "12:00:00", "1", "+1"]
+
+
+def test_progress_in_lines_is_told_seldom_and_a_short_run_says_nothing() -> None:
+    said, now = list[str](), [0.0]
+    lines = Lines(said.append, lambda: now[0])
+    project = ProjectReport(slug=Slug("acme", "cars"), verdict=Verdict.UNCHANGED)
+    for second in range(25):
+        now[0] = second
+        lines(project, 40)
+    assert said == ["11 of 40 projects", "21 of 40 projects"]
