@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from threading import Event
 
-    from etl.records import Answer
+    from etl.records import Answer, ProjectState
     from etl.settings import ProjectFilter
 
 _log: Final = structlog.get_logger(__name__)
@@ -117,7 +117,10 @@ def look_around(accounts: Sequence[Account], *, until: float, stop: Event | None
 
 
 def make_plan(
-    directory: Directory, wanted: ProjectFilter, followed: Collection[Slug], only: Sequence[Slug] = ()
+    directory: Directory,
+    wanted: ProjectFilter,
+    followed: Mapping[Slug, ProjectState],
+    only: Sequence[Slug] = (),
 ) -> Plan:
     """
     Sort what is wanted into what can be read and what cannot.
@@ -125,8 +128,8 @@ def make_plan(
     Args:
         directory: What the keys can see.
         wanted: Which projects the settings ask for.
-        followed: What the ledger follows already, for whatever installation: a project of our workspaces does
-            not drop out in silence, one of another's is none of our business.
+        followed: What the ledger follows already, for whatever installation. A project of our workspaces that
+            was ever observed does not drop out in silence; one of another's is none of our business.
         only: Read these and no others, whatever the settings say.
 
     Raises:
@@ -166,8 +169,9 @@ def _can_do_without_list(error: SourceError) -> bool:
     return isinstance(error, (MissingScopeError, TransientError, PayloadError, DeadlineError))
 
 
-def _wanted(directory: Directory, wanted: ProjectFilter, followed: Collection[Slug]) -> list[Slug]:
-    ours = (slug for slug in followed if directory.is_ours(slug) or directory.is_blind)
+def _wanted(directory: Directory, wanted: ProjectFilter, followed: Mapping[Slug, ProjectState]) -> list[Slug]:
+    observed = (slug for slug, state in followed.items() if state.last_trusted_at is not None)
+    ours = (slug for slug in observed if directory.is_ours(slug) or directory.is_blind)
     known = (slug for slug in {*directory.projects, *ours} if wanted.admits(slug))
     return sorted({*known, *wanted.named})
 

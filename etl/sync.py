@@ -106,7 +106,7 @@ class Run:
         started_at = self._clock()
         before = self._ledger.projects()
         directory = look_around(self._accounts, until=self._until, stop=self._stop)
-        followed = [slug for slug, state in before.items() if state.is_tracked]
+        followed = {slug: state for slug, state in before.items() if state.is_tracked}
         plan = make_plan(directory, self._options.projects, followed, self._options.only)
         if self._options.is_dry:
             return self._report(None, started_at, plan, self._rehearse(plan, before))

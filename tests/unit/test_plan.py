@@ -19,7 +19,7 @@ from etl.errors import (
     UnknownProjectError,
 )
 from etl.plan import Account, Plan, look_around, make_plan
-from etl.records import Answer, Slug
+from etl.records import Answer, ProjectState, Slug
 from etl.settings import ProjectFilter
 
 AT = datetime(2024, 2, 3, 12, 0, tzinfo=UTC)
@@ -62,10 +62,16 @@ def _answer(document: Any, error: SourceError | None) -> Answer:
 
 
 def a_plan(
-    *keys: Key, rules: tuple[str, ...] = (), followed: tuple[Slug, ...] = (), only: tuple[Slug, ...] = ()
+    *keys: Key,
+    rules: tuple[str, ...] = (),
+    followed: tuple[Slug, ...] = (),
+    never_observed: tuple[Slug, ...] = (),
+    only: tuple[Slug, ...] = (),
 ) -> Plan:
     directory = look_around([Account(key) for key in keys], until=time.monotonic() + 60, stop=Event())
-    return make_plan(directory, ProjectFilter(rules), followed, only)
+    held = {slug: ProjectState(1, slug, last_trusted_at=AT) for slug in followed}
+    held |= {slug: ProjectState(2, slug) for slug in never_observed}
+    return make_plan(directory, ProjectFilter(rules), held, only)
 
 
 def slugs(plan: Plan) -> list[Slug]:
@@ -95,6 +101,12 @@ def test_a_followed_project_that_is_not_visible_any_more_is_refused_and_not_forg
     plan = a_plan(Key("cars"), followed=(CARS, DRONES))
     assert list(plan.refused) == [DRONES]
     assert plan.dropped == ()
+
+
+def test_a_name_that_never_was_a_project_is_forgotten_with_the_rule_that_named_it() -> None:
+    plan = a_plan(Key("cars"), followed=(CARS,), never_observed=(DRONES,))
+    assert slugs(plan) == [CARS]
+    assert plan.dropped == (DRONES,)
 
 
 def test_a_followed_project_that_the_rules_do_not_ask_for_any_more_is_dropped() -> None:
