@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import signal
 from collections import UserDict
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import pytest
+import structlog
 
 from etl import show
 from etl.cli import main
@@ -22,9 +24,10 @@ from etl.manual import EXAMPLES, EXIT_CODES
 from etl.queries import BatchThen, LastRun, Past, ProjectStatus, Status
 from etl.records import Moves, Slug, Verdict
 from etl.report import ProjectReport, RunReport
+from etl.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 NOON: Final = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -288,6 +291,28 @@ def test_a_fault_of_ours_has_its_traceback_with_debug(capsys: pytest.CaptureFixt
     assert code == 1
     assert err.startswith("Traceback (most recent call last):")
     assert err.splitlines()[-1] == "remedy: report it with what --debug says"
+
+
+@pytest.fixture
+def quiet_log() -> Iterator[None]:
+    """Leave the log of the tests as it was."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("quiet_log")
+@pytest.mark.parametrize("is_debug", [False, True])
+def test_no_secret_is_told_whatever_fails(*, is_debug: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    environ = {"ROBOFLOW_API_KEY": "canaryKey", "DATABASE_URL": "postgresql://me:canary%2Fpw@host/db"}
+    session = Session(environ, is_debug=is_debug)
+    session.settings()
+    assert session.fail(RuntimeError("canaryKey and canary/pw and canary%2Fpw")) == 1
+    err = capsys.readouterr().err
+    assert "*** and *** and ***" in err
+    assert "canary" not in err
 
 
 def test_debug_is_left_to_psql_where_it_is_meant_for_it(capsys: pytest.CaptureFixture[str]) -> None:

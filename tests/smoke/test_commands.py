@@ -562,6 +562,8 @@ def test_status_tells_an_open_gap_and_why(user: User, simulator: Simulator) -> N
     assert said.count("warning") == 1
     cars = user.runs("status", "--json").document["projects"][0]
     assert (cars["last_verdict"], cars["gap_since"] == cars["last_observed_at"]) == ("failed", True)
+    user.runs("sync")
+    assert "warning" not in user.runs("status").out
 
 
 def test_status_of_an_empty_ledger_says_what_to_do(user: User) -> None:
