@@ -81,7 +81,7 @@ _NO_ANSWER: Final = (
 
 
 def _has_no_key(record: logging.LogRecord) -> bool:
-    return "api_key=" not in record.getMessage()
+    return "api_key=" not in f"{record.msg} {record.args}"
 
 
 # Some loggers of urllib3 print the URLs of requests, one of them at WARNING. With the key in the query that

@@ -104,7 +104,7 @@ def test_a_traceback_hides_a_secret_in_the_error_in_its_causes_and_in_local_vari
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_a_secret_in_the_format_arguments_of_a_library_is_masked(log_format: str) -> None:
     stream = a_log(log_format)
-    logging.getLogger("urllib3.connectionpool").warning("Retrying %s?api_key=%s", "/acme", quote(CANARY))
+    logging.getLogger("apscheduler.executors").warning("Retrying %s?api_key=%s", "/acme", quote(CANARY))
     assert "Retrying /acme?api_key=***" in stream.getvalue()
     assert_is_silent_about_the_canary(stream.getvalue())
 
@@ -155,8 +155,8 @@ def test_level_and_time_stay_readable_whatever_the_password_is() -> None:
 
 def test_a_record_that_cannot_be_written_is_mentioned_without_its_content() -> None:
     stream = a_log()
-    logging.getLogger("urllib3").warning("%d pieces", CANARY)
-    assert stream.getvalue() == "A log record of urllib3 could not be written.\n"
+    logging.getLogger("apscheduler").warning("%d pieces", CANARY)
+    assert stream.getvalue() == "A log record of apscheduler could not be written.\n"
 
 
 def test_a_closed_stream_stops_nobody() -> None:
@@ -169,7 +169,7 @@ def test_run_and_project_are_bound_to_every_line_libraries_included() -> None:
     stream = a_log()
     with structlog.contextvars.bound_contextvars(run=7, project=Slug("acme", "cars")):
         structlog.get_logger("etl.sync").info("read")
-        logging.getLogger("urllib3").warning("retried")
+        logging.getLogger("apscheduler").warning("retried")
     structlog.get_logger("etl.sync").info("over")
     assert [(event.get("run"), event.get("project")) for event in said(stream)] == [
         (7, "acme/cars"),
@@ -205,7 +205,7 @@ def test_our_own_level_is_the_one_that_was_set() -> None:
     log = structlog.get_logger("etl.sync")
     log.warning("quiet")
     log.error("loud")
-    logging.getLogger("urllib3").warning("quiet")
+    logging.getLogger("apscheduler").warning("quiet")
     assert [event["event"] for event in said(stream)] == ["loud"]
 
 
