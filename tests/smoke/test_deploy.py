@@ -228,7 +228,9 @@ class Host:
         )
 
     def at_a_shell(self, shell: str, line: str) -> subprocess.CompletedProcess[str]:
-        done = Person(self.folder).runs([shell, "-c", self.here(line)], {})
+        # If the line loses its settings, it must not find the database of whoever runs the tests.
+        harmless = {"BATCHLEDGER_HOME": str(self.home)}
+        done = Person(self.folder).runs([shell, "-c", self.here(line)], harmless)
         assert KEY not in done.stdout + done.stderr
         return done
 
@@ -346,12 +348,15 @@ class Unit:
         file = dotenv_values(
             self._host.here(self.setting("EnvironmentFile").removeprefix("-")), interpolate=False
         )
-        return {
+        environ = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": "/",
             **{name: self._expand(value) for name, value in lines},
             **{name: value for name, value in file.items() if value is not None},
         }
+        # A unit that forgets its folder must not find the database of whoever runs the tests.
+        assert environ["BATCHLEDGER_HOME"] == str(self._host.home)
+        return environ
 
     @property
     def seconds_to_stop(self) -> int:
