@@ -65,16 +65,16 @@ class Installation:
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Installation]:
     """Install by the commands of the Dockerfile, but for the download of what is locked."""
-    folder = Path(tempfile.mkdtemp(prefix="batchledger-test-installed-"))
-    folder.chmod(0o755)
-    source, prefix = folder / "src", folder / "opt"
-    _copy_sources(source)
-    make_environment, *_, build, install = _steps()
-    for step in (make_environment, build, install):
-        _at_a_shell(step.replace(PREFIX, str(prefix)), source)
-    _lend_locked_packages(prefix)
-    yield Installation(prefix, *(source / "dist").glob("*.whl"))
-    shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="batchledger-test-installed-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        source, prefix = folder / "src", folder / "opt"
+        _copy_sources(source)
+        make_environment, *_, build, install = _steps()
+        for step in (make_environment, build, install):
+            _at_a_shell(step.replace(PREFIX, str(prefix)), source)
+        _lend_locked_packages(prefix)
+        yield Installation(prefix, *(source / "dist").glob("*.whl"))
 
 
 def _copy_sources(target: Path) -> None:
