@@ -132,9 +132,11 @@ def _copy(postgres: str, template: str) -> Iterator[str]:
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(postgres, autocommit=True) as connection:
         _execute(connection, "CREATE DATABASE {} TEMPLATE {}", name, template)
-    yield _named(postgres, name)
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        _execute(connection, "DROP DATABASE {} WITH (FORCE)", name)
+    try:
+        yield _named(postgres, name)
+    finally:
+        with psycopg.connect(postgres, autocommit=True) as connection:
+            _execute(connection, "DROP DATABASE {} WITH (FORCE)", name)
 
 
 def _execute(connection: psycopg.Connection, statement: LiteralString, *names: str) -> None:

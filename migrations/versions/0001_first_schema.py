@@ -135,12 +135,12 @@ def _create_tables() -> None:
             nullable=True,
             comment="Every field that we do not know by name; NULL: none.",
         ),
-        sa.CheckConstraint("(missing_since IS NULL) = (present_at IS NULL)", name="ck_batch_missing"),
+        sa.CheckConstraint("(missing_since IS NULL) = (present_at IS NULL)", name=op.f("ck_batch_missing")),
         sa.CheckConstraint(
             "gone_at IS NULL OR (missing_since IS NOT NULL AND images = 0 AND num_jobs = 0)",
-            name="ck_batch_gone",
+            name=op.f("ck_batch_gone"),
         ),
-        sa.CheckConstraint("images >= 0 AND num_jobs >= 0", name="ck_batch_counts"),
+        sa.CheckConstraint("images >= 0 AND num_jobs >= 0", name=op.f("ck_batch_counts")),
         sa.PrimaryKeyConstraint("project_id", "batch_id", name="pk_batch"),
         schema="ledger",
         comment="One batch, as last believed.",
@@ -196,9 +196,9 @@ def _create_tables() -> None:
             comment="Last observation of the state before; NULL: the project had never been observed.",
         ),
         sa.CheckConstraint(
-            "kind IN ('entered', 'changed', 'renamed', 'left', 'returned')", name="ck_batch_change_kind"
+            "kind IN ('entered', 'changed', 'renamed', 'left', 'returned')", name=op.f("ck_batch_change_kind")
         ),
-        sa.CheckConstraint("changed_after < observed_at", name="ck_batch_change_interval"),
+        sa.CheckConstraint("changed_after < observed_at", name=op.f("ck_batch_change_interval")),
         sa.PrimaryKeyConstraint("project_id", "batch_id", "observation_id", name="pk_batch_change"),
         schema="ledger",
         comment="One change of one batch against the last trusted observation of it. Append-only.",
@@ -374,10 +374,10 @@ def _create_tables() -> None:
         sa.Column("host", sa.Text(), nullable=False, comment="Name of the machine that it ran on."),
         sa.Column("version", sa.Text(), nullable=False, comment="Version of batchledger that ran it."),
         sa.CheckConstraint(
-            "outcome IN ('completed', 'partial', 'stopped', 'deadline')", name="ck_run_outcome"
+            "outcome IN ('completed', 'partial', 'stopped', 'deadline')", name=op.f("ck_run_outcome")
         ),
-        sa.CheckConstraint("trigger IN ('sync', 'schedule', 'demo')", name="ck_run_trigger"),
-        sa.CheckConstraint("(ended_at IS NULL) = (outcome IS NULL)", name="ck_run_ended"),
+        sa.CheckConstraint("trigger IN ('sync', 'schedule', 'demo')", name=op.f("ck_run_trigger")),
+        sa.CheckConstraint("(ended_at IS NULL) = (outcome IS NULL)", name=op.f("ck_run_ended")),
         sa.PrimaryKeyConstraint("run_id", name="pk_run"),
         schema="ledger",
         comment="One run: one pass over the projects that were due.",
@@ -402,7 +402,7 @@ def _create_tables() -> None:
             "recorded_at", sa.DateTime(timezone=True), nullable=False, comment="When that was noticed."
         ),
         sa.Column("host", sa.Text(), nullable=False, comment="Name of the machine that noticed it."),
-        sa.CheckConstraint("reason IN ('missed', 'coalesced', 'overlap')", name="ck_tick_reason"),
+        sa.CheckConstraint("reason IN ('missed', 'coalesced', 'overlap')", name=op.f("ck_tick_reason")),
         sa.PrimaryKeyConstraint("tick_id", name="pk_tick"),
         sa.UniqueConstraint("host", "scheduled_at", name="uq_tick_host_scheduled_at"),
         schema="ledger",
@@ -537,14 +537,16 @@ def _create_tables() -> None:
         sa.Column(
             "error", sa.Text(), nullable=True, comment="What went wrong, without secrets; NULL: nothing."
         ),
-        sa.CheckConstraint("(error_class IS NOT NULL) = (verdict = 'failed')", name="ck_observation_error"),
-        sa.CheckConstraint("(rule IS NOT NULL) = (verdict = 'suspect')", name="ck_observation_rule"),
+        sa.CheckConstraint(
+            "(error_class IS NOT NULL) = (verdict = 'failed')", name=op.f("ck_observation_error")
+        ),
+        sa.CheckConstraint("(rule IS NOT NULL) = (verdict = 'suspect')", name=op.f("ck_observation_rule")),
         sa.CheckConstraint(
             "verdict IN ('changed', 'unchanged', 'suspect', 'failed', 'skipped')",
-            name="ck_observation_verdict",
+            name=op.f("ck_observation_verdict"),
         ),
-        sa.CheckConstraint("previous_at < observed_at", name="ck_observation_previous"),
-        sa.CheckConstraint("started_at <= observed_at", name="ck_observation_order"),
+        sa.CheckConstraint("previous_at < observed_at", name=op.f("ck_observation_previous")),
+        sa.CheckConstraint("started_at <= observed_at", name=op.f("ck_observation_order")),
         sa.ForeignKeyConstraint(
             ["project_id"], ["ledger.project.project_id"], name="fk_observation_project_id_project"
         ),

@@ -385,7 +385,7 @@ def read_row(record: dict[str, Any]) -> Row | None:
         record.get("name"),
         images,
         record.get("numJobs"),
-        uploaded and _time(uploaded["_seconds"], uploaded["_nanoseconds"]),
+        _time(uploaded["_seconds"], uploaded["_nanoseconds"]) if uploaded else None,
         extra or None,
     )
 

@@ -1,0 +1,141 @@
+"""What analysts rely on: the views of schema `analytics`, their columns and types. Columns may be added."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import NewDatabase
+
+pytestmark = pytest.mark.also_on_16
+
+AT: Final = "timestamp with time zone"
+PROMISED: Final = {
+    "batch": {
+        "workspace": "text",
+        "project": "text",
+        "batch_id": "text",
+        "name": "text",
+        "images": "integer",
+        "num_jobs": "integer",
+        "uploaded_at": AT,
+        "first_seen_at": AT,
+        "changed_at": AT,
+        "last_seen_at": AT,
+        "missing_since": AT,
+        "gone_at": AT,
+    },
+    "batch_history": {
+        "workspace": "text",
+        "project": "text",
+        "batch_id": "text",
+        "name": "text",
+        "images": "integer",
+        "num_jobs": "integer",
+        "valid_from": AT,
+        "valid_to": AT,
+        "changed_after": AT,
+    },
+    "batch_change": {
+        "workspace": "text",
+        "project": "text",
+        "batch_id": "text",
+        "kind": "text",
+        "observed_at": AT,
+        "changed_after": AT,
+        "images": "integer",
+        "images_delta": "integer",
+        "num_jobs": "integer",
+        "num_jobs_delta": "integer",
+        "run_id": "bigint",
+    },
+    "project": {
+        "workspace": "text",
+        "project": "text",
+        "name": "text",
+        "type": "text",
+        "batches": "integer",
+        "images": "bigint",
+        "num_jobs": "bigint",
+        "last_observed_at": AT,
+    },
+    "project_daily": {
+        "workspace": "text",
+        "project": "text",
+        "day": "date",
+        "batches": "integer",
+        "images": "bigint",
+        "num_jobs": "bigint",
+        "images_delta": "bigint",
+        "num_jobs_delta": "bigint",
+        "is_observed": "boolean",
+    },
+    "observation": {
+        "run_id": "bigint",
+        "workspace": "text",
+        "project": "text",
+        "observed_at": AT,
+        "verdict": "text",
+        "batches": "integer",
+        "images": "bigint",
+        "num_jobs": "bigint",
+        "error": "text",
+    },
+    "gap": {"workspace": "text", "project": "text", "from_at": AT, "to_at": AT, "reason": "text"},
+    "invariant_violation": {
+        "invariant": "text",
+        "workspace": "text",
+        "project": "text",
+        "detail": "text",
+    },
+}
+AS_OF: Final = {
+    "workspace": "text",
+    "project": "text",
+    "batch_id": "text",
+    "name": "text",
+    "images": "integer",
+    "num_jobs": "integer",
+    "uploaded_at": AT,
+    "first_seen_at": AT,
+    "changed_at": AT,
+    "knowledge": "text",
+    "observed_before": AT,
+    "observed_after": AT,
+}
+_COLUMNS: Final = """
+    SELECT attname, format_type(atttypid, NULL)
+    FROM pg_attribute
+    WHERE attrelid = %s::regclass AND attnum > 0
+"""
+
+
+@pytest.fixture(scope="module")
+def connection(new_database: NewDatabase) -> Iterator[psycopg.Connection]:
+    with new_database() as uri, psycopg.connect(uri) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("view", PROMISED)
+def test_a_view_has_the_columns_that_are_promised(connection: psycopg.Connection, view: str) -> None:
+    columns = dict(connection.execute(_COLUMNS, (f"analytics.{view}",)))
+    assert PROMISED[view].items() <= columns.items()
+
+
+def test_the_past_has_the_columns_that_are_promised(connection: psycopg.Connection) -> None:
+    connection.execute("CREATE TEMPORARY VIEW past AS SELECT * FROM analytics.batch_as_of(now())")
+    assert AS_OF.items() <= dict(connection.execute(_COLUMNS, ("past",))).items()
+
+
+def test_nothing_else_is_in_the_schema(connection: psycopg.Connection) -> None:
+    """What is there is promised, so that nobody comes to rely on what is not."""
+    names = connection.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'analytics'::regnamespace "
+        "UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'analytics'::regnamespace"
+    )
+    assert {name for (name,) in names} == {*PROMISED, "batch_as_of"}
