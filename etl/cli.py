@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 import typer
 
 from etl import __version__
-from etl.arguments import complete_project, instant_of, place_of, slug_of
-from etl.manual import examples, exit_codes
-from etl.session import Session
-from etl.signals import tidy_on_sigterm
+from etl.commands.arguments import complete_project, instant_of, place_of, slug_of
+from etl.commands.manual import examples, exit_codes
+from etl.commands.session import Session
+from etl.commands.signals import tidy_on_sigterm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from etl.assembly import Database
+    from etl.commands.assembly import Database
 
 _EXIT_BROKEN_PIPE: Final = 141  # As a process that SIGPIPE ended.
 
@@ -134,7 +134,7 @@ def sync(
     json: Json = False,
 ) -> int:
     """Run once: read every project, write what changed."""
-    from etl import oneshot
+    from etl.commands import oneshot
 
     only = tuple(map(slug_of, project or ()))
     return oneshot.sync(_session(context), only, is_dry=dry_run, is_json=json)
@@ -143,7 +143,7 @@ def sync(
 @app.command(epilog=examples("run"))
 def run(context: typer.Context) -> int:
     """Run on a schedule until SIGTERM or SIGINT."""
-    from etl import service
+    from etl.commands import service
 
     return service.run(_session(context))
 
@@ -151,7 +151,7 @@ def run(context: typer.Context) -> int:
 @app.command(epilog=examples("check"))
 def check(context: typer.Context, *, json: Json = False) -> int:
     """Check settings, keys and database; say what to do."""
-    from etl import checks, show
+    from etl.commands import checks, show
 
     session = _session(context)
     found = []
@@ -177,7 +177,7 @@ def migrate(
     if sql:
         sys.stdout.write(database.migration_sql())
         return 0
-    from etl.assembly import open_database
+    from etl.commands.assembly import open_database
 
     settings = session.settings()
     with (
@@ -200,7 +200,7 @@ def migrate(
 @app.command(epilog=examples("projects"))
 def projects(context: typer.Context, *, json: Json = False) -> int:
     """List the projects that the keys can see."""
-    from etl import inventory, show
+    from etl.commands import inventory, show
 
     session = _session(context)
     listed, problems = inventory.take(session.settings(), session.environ)
@@ -215,8 +215,8 @@ def projects(context: typer.Context, *, json: Json = False) -> int:
 @app.command(epilog=examples("status"))
 def status(context: typer.Context, *, json: Json = False) -> int:
     """Say how fresh each project is, and what is open."""
-    from etl import queries, show
-    from etl.assembly import utc_now
+    from etl.commands import queries, show
+    from etl.commands.assembly import utc_now
 
     session = _session(context)
     with _ledger(session) as place, queries.reading(place.uri, place.limits) as connection:
@@ -242,8 +242,8 @@ def history(
     json: Json = False,
 ) -> int:
     """Show the life of a project or of a batch."""
-    from etl import queries, show
-    from etl.assembly import utc_now
+    from etl.commands import queries, show
+    from etl.commands.assembly import utc_now
 
     session = _session(context)
     slug, batch_id = place_of(place)
@@ -262,7 +262,7 @@ def history(
 )
 def psql(context: typer.Context) -> int:
     """Open psql on the ledger; what follows -- is for it."""
-    from etl import sqlshell
+    from etl.commands import sqlshell
 
     session = _session(context)
     return sqlshell.run(session.settings(), session.environ, context.args)
@@ -286,7 +286,7 @@ def simulate(  # noqa: PLR0913 - one argument for each option.
     ] = False,
 ) -> int:
     """Serve a simulated Roboflow API, for trying out."""
-    from etl import simulation
+    from etl.commands import simulation
 
     settings = simulation.settings(
         seed=seed,
@@ -309,7 +309,7 @@ def demo(
     ] = None,
 ) -> int:
     """Show it all at work on simulated data."""
-    from etl import demo as demonstration
+    from etl.commands import demo as demonstration
 
     return demonstration.run(_session(context), keep)
 
@@ -321,7 +321,7 @@ def _session(context: typer.Context) -> Session:
 @contextmanager
 def _ledger(session: Session) -> Iterator[Database]:
     """Yield the database, at this program's revision."""
-    from etl.assembly import open_database, prepare
+    from etl.commands.assembly import open_database, prepare
 
     with open_database(session.settings(), session.environ) as place:
         prepare(place)

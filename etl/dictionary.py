@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import text
 
-from etl.assembly import open_database, prepare
+from etl.commands.assembly import open_database, prepare
 from etl.config import load
 from etl.database import connect
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec.inspect
 import typer
 
-from etl.checks import Finding
 from etl.cli import app
-from etl.documents import RunDocument
-from etl.inventory import Listed
-from etl.queries import BatchHistory, Past, ProjectHistory, Status
+from etl.commands.checks import Finding
+from etl.commands.documents import RunDocument
+from etl.commands.inventory import Listed
+from etl.commands.queries import BatchHistory, Past, ProjectHistory, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _HEAD: Final = """\
 # Commands
 
-<!-- Written by `python -m etl.usage` from the commands' own help: change etl/cli.py and etl/manual.py. -->
+<!-- Written by `python -m etl.usage` from the help in etl/cli.py and etl/commands/manual.py. -->
 
 `batchledger …`, also `python -m etl …`. Results go to standard output, talk goes to standard error. Colours,
 boxes and the progress bar are for terminals; `NO_COLOR` is honoured. An error is one line, with a second one

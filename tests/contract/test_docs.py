@@ -14,13 +14,13 @@ import typer
 
 from etl import __version__, errors
 from etl.cli import app
+from etl.commands.manual import EXAMPLES, EXIT_CODES
+from etl.commands.story import Story
 from etl.config import fields, variable_of
 from etl.database import connect
 from etl.dictionary import dictionary
-from etl.manual import EXAMPLES, EXIT_CODES
 from etl.report import PARTIAL
 from etl.simulator import Simulator
-from etl.story import Story
 from etl.usage import commands
 from tests.worlds import FakeClock, WorldSource, a_run
 

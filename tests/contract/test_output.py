@@ -15,16 +15,16 @@ import msgspec
 import pytest
 import structlog
 
-from etl import show
 from etl.cli import main
-from etl.documents import run_document
+from etl.commands import show
+from etl.commands.documents import run_document
+from etl.commands.inventory import Listed
+from etl.commands.manual import EXAMPLES, EXIT_CODES
+from etl.commands.queries import BatchThen, LastRun, Past, ProjectStatus, Status
+from etl.commands.session import Session
 from etl.errors import UnauthorizedError
-from etl.inventory import Listed
-from etl.manual import EXAMPLES, EXIT_CODES
-from etl.queries import BatchThen, LastRun, Past, ProjectStatus, Status
 from etl.records import Moves, Slug, Verdict
 from etl.report import ProjectReport, RunReport
-from etl.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

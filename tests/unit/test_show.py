@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import pytest
 
-from etl import show
+from etl.commands import show
+from etl.commands.oneshot import Lines
+from etl.commands.queries import Answer, BatchHistory, BatchNow, Day, ProjectHistory, State
 from etl.guard import Rule
-from etl.oneshot import Lines
-from etl.queries import Answer, BatchHistory, BatchNow, Day, ProjectHistory, State
 from etl.records import Slug, Verdict
 from etl.report import ProjectReport
 

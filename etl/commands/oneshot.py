@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
-from etl import show
-from etl.assembly import run_options, workbench
-from etl.documents import run_document
-from etl.signals import stops_on_signal
+from etl.commands import show
+from etl.commands.assembly import run_options, workbench
+from etl.commands.documents import run_document
+from etl.commands.signals import stops_on_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from etl.commands.session import Session
     from etl.records import Slug
     from etl.report import ProjectReport, RunReport
-    from etl.session import Session
     from etl.sync import Progress
 
 

@@ -14,7 +14,7 @@ from etl.simulator import serve as serve_world
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from etl.session import Session
+    from etl.commands.session import Session
 
 
 def settings(  # noqa: PLR0913 - one argument for each option.

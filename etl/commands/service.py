@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from etl.assembly import (
+from etl.commands.assembly import (
     Workbench,
     open_accounts,
     open_database,
@@ -20,21 +20,21 @@ from etl.assembly import (
     run_options,
     utc_now,
 )
+from etl.commands.signals import stops_on_signal
 from etl.config import secrets_of
 from etl.daemon import Daemon, Limits
 from etl.errors import DatabaseUnavailableError
 from etl.log import Redactor
 from etl.scheduler import notifier, serve, tell_status, watchdog_period
-from etl.signals import stops_on_signal
 from etl.ticks import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
+    from etl.commands.session import Session
     from etl.ports import Scheduled
     from etl.report import RunReport
-    from etl.session import Session
     from etl.settings import Settings
 
 _log: Final = structlog.get_logger(__name__)

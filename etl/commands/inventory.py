@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from etl import embedded, queries
-from etl.assembly import home_of, open_accounts, open_database, patience, utc_now
+from etl import embedded
+from etl.commands import queries
+from etl.commands.assembly import home_of, open_accounts, open_database, patience, utc_now
 from etl.database import require_head
 from etl.errors import BatchledgerError
 from etl.plan import look_around
@@ -19,8 +20,8 @@ from etl.records import Project, Slug
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from etl.commands.queries import ProjectStatus
     from etl.plan import Directory
-    from etl.queries import ProjectStatus
     from etl.settings import ProjectFilter, Settings
 
 

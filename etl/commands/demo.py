@@ -11,13 +11,14 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
-from etl import embedded, queries, show
-from etl.assembly import Workbench, run_options, utc_now, workbench
+from etl import embedded
+from etl.commands import queries, show
+from etl.commands.assembly import Workbench, run_options, utc_now, workbench
+from etl.commands.session import Session
+from etl.commands.story import CARS, Story
 from etl.errors import BatchledgerError, SettingsError
 from etl.records import Slug
-from etl.session import Session
 from etl.simulator import BatchTruth, Simulator, truth_of
-from etl.story import CARS, Story
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

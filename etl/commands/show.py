@@ -12,16 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from etl.queries import BatchHistory, Past
+from etl.commands.queries import BatchHistory, Past
 from etl.records import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from etl.checks import Finding
-    from etl.errors import BatchledgerError
-    from etl.inventory import Listed
-    from etl.queries import (
+    from etl.commands.checks import Finding
+    from etl.commands.inventory import Listed
+    from etl.commands.queries import (
         Answer,
         BatchThen,
         Day,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         State,
         Status,
     )
+    from etl.errors import BatchledgerError
     from etl.records import Moves
     from etl.report import ProjectReport, RunReport
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from etl.assembly import open_database
+from etl.commands.assembly import open_database
 from etl.embedded import psql
 from etl.errors import SettingsError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from etl.assembly import Database
+    from etl.commands.assembly import Database
     from etl.settings import Settings
 
 _SECRETS: Final = frozenset({"password", "sslpassword"})

@@ -65,8 +65,8 @@ def complete_project(incomplete: str) -> list[str]:
     Only a database that runs already is asked, and not for long: to start one at the press of a key would be
     too much. Whatever goes wrong means that there is nothing to offer.
     """
+    from etl.commands.queries import reading, slugs  # noqa: PLC0415 - the same.
     from etl.config import load  # noqa: PLC0415 - only a completion pays for it.
-    from etl.queries import reading, slugs  # noqa: PLC0415 - the same.
 
     try:
         url = load(os.environ, Path.cwd()).database.url

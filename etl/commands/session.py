@@ -97,7 +97,7 @@ class Session:
         return exit_code
 
     def _console(self, name: str) -> Console:
-        from etl.show import console  # noqa: PLC0415 - Rich is for those who show something.
+        from etl.commands.show import console  # noqa: PLC0415 - Rich is for those who show something.
 
         if name not in self._consoles:
             self._consoles[name] = console(getattr(sys, name), self.environ)

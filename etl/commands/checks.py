@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from etl.assembly import open_accounts, open_database, patience, utc_now
+from etl.commands.assembly import open_accounts, open_database, patience, utc_now
+from etl.commands.queries import server_version
 from etl.config import origins
 from etl.database import connect, head, is_behind, revision
 from etl.errors import BatchledgerError, NotVisibleError, SettingsError, SourceError
 from etl.plan import look_around
-from etl.queries import server_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from etl.assembly import Database
+    from etl.commands.assembly import Database
     from etl.plan import Account, Directory
     from etl.settings import Settings
 
