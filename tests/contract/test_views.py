@@ -123,7 +123,7 @@ def connection(new_database: NewDatabase) -> Iterator[psycopg.Connection]:
 
 @pytest.mark.parametrize("view", PROMISED)
 def test_a_view_has_the_columns_that_are_promised(connection: psycopg.Connection, view: str) -> None:
-    columns = dict(connection.execute(_COLUMNS, (f"analytics.{view}",)))
+    columns: dict[str, str] = dict(connection.execute(_COLUMNS, (f"analytics.{view}",)))
     assert PROMISED[view].items() <= columns.items()
 
 
