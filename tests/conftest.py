@@ -46,7 +46,6 @@ _TEMPLATE: Final = "migrated"
 _LOCK: Final = 1
 _SETTINGS: Final = {
     "fsync": "off",
-    "full_page_writes": "off",
     "max_connections": "200",
     # A test that counts what was written must not count what a worker of the server did meanwhile.
     "autovacuum": "off",

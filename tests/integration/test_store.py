@@ -255,7 +255,11 @@ def test_a_zombie_writes_nothing_at_all(book: Book) -> None:
 def test_a_run_whose_lease_lapsed_may_write_as_long_as_nobody_took_over(book: Book) -> None:
     book.lapse(book.run_id)
     applied = book.ledger.apply(
-        book.run_id, book.observation(body_bytes=4), Snapshot((a_batch(),)), Belief(), b"body"
+        book.run_id,
+        book.observation(body_bytes=4, digest=b"digest"),
+        Snapshot((a_batch(),)),
+        Belief(),
+        b"body",
     )
     assert applied.verdict is Verdict.CHANGED
 
@@ -626,7 +630,11 @@ def test_an_answer_that_breaks_a_constraint_leaves_nothing_of_itself(book: Book)
     before = book.contents()
     with pytest.raises(psycopg.errors.CheckViolation):
         book.ledger.apply(
-            book.run_id, book.observation(body_bytes=4), Snapshot((a_batch(images=-1),)), Belief(), b"body"
+            book.run_id,
+            book.observation(body_bytes=4, digest=b"digest"),
+            Snapshot((a_batch(images=-1),)),
+            Belief(),
+            b"body",
         )
     assert _without(book.contents(), "sequences") == _without(before, "sequences")
 
