@@ -141,8 +141,18 @@ class Run:
         self, run_id: int | None, plan: Plan, states: Sequence[ProjectState]
     ) -> Iterator[Reading | None]:
         """Read each project that can be read. Yields each as it is done, and None while nothing is."""
-        refused = [state for state in states if state.slug in plan.refused]
-        yield from (failed(state, plan.refused[state.slug], self._clock()) for state in refused)
+        for state in states:
+            if error := plan.refused.get(state.slug):
+                # What is wrong with a whole key has been told once, however many projects suffer from it.
+                if error not in plan.problems:
+                    _log.warning(
+                        "project failed",
+                        error=str(error),
+                        remedy=error.remedy,
+                        run=run_id,
+                        project=str(state.slug),
+                    )
+                yield failed(state, error, self._clock())
         yield from self._read(run_id, plan, [state for state in states if state.slug not in plan.refused])
 
     def _read(

@@ -300,6 +300,14 @@ def test_a_wrong_key_is_told_once_however_many_projects_suffer_from_it(user: Use
     assert "failed a key, acme/cars, acme/drones, acme/helmets: " in said.out
 
 
+def test_the_log_tells_each_project_that_the_key_does_not_see_and_a_wrong_key_once(user: User) -> None:
+    absent = user.having(BATCHLEDGER_PROJECTS="acme/*, acme/nothing").runs("sync", exits=4)
+    wrong = user.having(ROBOFLOW_API_KEY="another").runs("sync", exits=2)
+
+    assert [line for line in absent.err.splitlines() if "project=acme/nothing" in line and "remedy=" in line]
+    assert len(wrong.err.splitlines()) == 1
+
+
 @pytest.mark.parametrize(("number", "exits"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_run_after_the_projects_in_hand(
     user: User, simulator: Simulator, database: str, number: int, exits: int
