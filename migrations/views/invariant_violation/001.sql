@@ -20,25 +20,36 @@ changes AS (
     FROM ledger.batch_change
     GROUP BY batch_change.project_id
 ),
-days AS (
+-- What the changes say of each day, beside what the day itself says.
+changes_of_days AS (
     SELECT
-        project_day.project_id,
-        sum(project_day.batches_entered - project_day.batches_left) AS batches,
-        sum(project_day.images_delta) AS images,
-        sum(project_day.num_jobs_delta) AS num_jobs
-    FROM ledger.project_day
-    GROUP BY project_day.project_id
+        batch_change.project_id,
+        (batch_change.observed_at AT TIME ZONE 'UTC')::date AS day,
+        count(*) FILTER (WHERE batch_change.kind IN ('entered', 'returned')) AS entered,
+        count(*) FILTER (WHERE batch_change.kind = 'left') AS departed,
+        sum(batch_change.images_delta) AS images_delta,
+        sum(batch_change.num_jobs_delta) AS num_jobs_delta
+    FROM ledger.batch_change
+    GROUP BY
+        batch_change.project_id,
+        (batch_change.observed_at AT TIME ZONE 'UTC')::date
 ),
-last_days AS (
-    SELECT DISTINCT ON (project_day.project_id)
-        project_day.project_id,
-        project_day.batches,
-        project_day.images,
-        project_day.num_jobs
-    FROM ledger.project_day
-    ORDER BY
-        project_day.project_id,
-        project_day.day DESC
+totals_of_days AS (
+    SELECT
+        changes_of_days.project_id,
+        changes_of_days.day,
+        changes_of_days.entered,
+        changes_of_days.departed,
+        changes_of_days.images_delta,
+        changes_of_days.num_jobs_delta,
+        sum(changes_of_days.entered - changes_of_days.departed) OVER project AS batches,
+        sum(changes_of_days.images_delta) OVER project AS images,
+        sum(changes_of_days.num_jobs_delta) OVER project AS num_jobs
+    FROM changes_of_days
+    WINDOW project AS (
+        PARTITION BY changes_of_days.project_id
+        ORDER BY changes_of_days.day
+    )
 ),
 last_observations AS (
     SELECT DISTINCT ON (observation.project_id)
@@ -72,26 +83,6 @@ claimed_totals AS (
     FROM ledger.project
     LEFT JOIN changes
         ON changes.project_id = project.project_id
-    UNION ALL
-    SELECT
-        'days_balance' AS invariant,
-        project.project_id,
-        coalesce(days.batches, 0) AS batches,
-        coalesce(days.images, 0) AS images,
-        coalesce(days.num_jobs, 0) AS num_jobs
-    FROM ledger.project
-    LEFT JOIN days
-        ON days.project_id = project.project_id
-    UNION ALL
-    SELECT
-        'last_day_balances' AS invariant,
-        project.project_id,
-        coalesce(last_days.batches, 0) AS batches,
-        coalesce(last_days.images, 0) AS images,
-        coalesce(last_days.num_jobs, 0) AS num_jobs
-    FROM ledger.project
-    LEFT JOIN last_days
-        ON last_days.project_id = project.project_id
     UNION ALL
     SELECT
         'last_observation_balances' AS invariant,
@@ -154,9 +145,15 @@ violation AS (
         AND chained.batch_id = batch.batch_id
         AND chained.is_last
     WHERE chained.batch_id IS NULL
-        OR (batch.name, batch.images, batch.num_jobs, batch.uploaded_at, batch.changed_at, batch.gone_at IS NOT NULL)
-        IS DISTINCT FROM
-        (chained.name, chained.images, chained.num_jobs, chained.uploaded_at, chained.observed_at, chained.kind = 'left')
+        OR (batch.name, batch.images, batch.num_jobs, batch.uploaded_at, batch.changed_at, batch.gone_at)
+        IS DISTINCT FROM (
+            chained.name,
+            chained.images,
+            chained.num_jobs,
+            chained.uploaded_at,
+            chained.observed_at,
+            CASE WHEN chained.kind = 'left' THEN chained.observed_at END
+        )
     UNION ALL
     SELECT
         'change_has_its_batch',
@@ -201,19 +198,86 @@ violation AS (
     LEFT JOIN (
         SELECT
             chained.observation_id,
-            count(*) AS changes,
+            count(*) FILTER (WHERE chained.kind = 'entered') AS entered,
+            count(*) FILTER (WHERE chained.kind = 'changed') AS changed,
+            count(*) FILTER (WHERE chained.kind = 'renamed') AS renamed,
+            count(*) FILTER (WHERE chained.kind = 'left') AS departed,
+            count(*) FILTER (WHERE chained.kind = 'returned') AS returned,
             sum(chained.images_delta) AS images_delta,
             sum(chained.num_jobs_delta) AS num_jobs_delta
         FROM chained
         GROUP BY chained.observation_id
     ) AS counted
         ON counted.observation_id = observation.observation_id
-    WHERE observation.batches_entered + observation.batches_changed + observation.batches_renamed
-        + observation.batches_left + observation.batches_returned <> coalesce(counted.changes, 0)
-        OR observation.images_delta <> coalesce(counted.images_delta, 0)
-        OR observation.num_jobs_delta <> coalesce(counted.num_jobs_delta, 0)
-        OR (observation.verdict = 'changed') < (counted.changes > 0 AND observation.verdict <> 'suspect')
-        OR (observation.verdict = 'changed' AND counted.changes IS NULL)
+    WHERE (
+            observation.batches_entered,
+            observation.batches_changed,
+            observation.batches_renamed,
+            observation.batches_left,
+            observation.batches_returned,
+            observation.images_delta,
+            observation.num_jobs_delta
+        ) IS DISTINCT FROM (
+            coalesce(counted.entered, 0)::integer,
+            coalesce(counted.changed, 0)::integer,
+            coalesce(counted.renamed, 0)::integer,
+            coalesce(counted.departed, 0)::integer,
+            coalesce(counted.returned, 0)::integer,
+            coalesce(counted.images_delta, 0)::bigint,
+            coalesce(counted.num_jobs_delta, 0)::bigint
+        )
+        OR observation.verdict = CASE WHEN counted.observation_id IS NULL THEN 'changed' ELSE 'unchanged' END
+    UNION ALL
+    SELECT
+        'observation_follows_from_the_one_before',
+        followed.project_id,
+        format('observation %s', followed.observation_id)
+    FROM (
+        SELECT
+            observation.project_id,
+            observation.observation_id,
+            observation.batches - observation.batches_entered - observation.batches_returned
+                + observation.batches_left - coalesce(lag(observation.batches) OVER project, 0) AS batches_amiss,
+            observation.images - observation.images_delta
+                - coalesce(lag(observation.images) OVER project, 0) AS images_amiss,
+            observation.num_jobs - observation.num_jobs_delta
+                - coalesce(lag(observation.num_jobs) OVER project, 0) AS num_jobs_amiss
+        FROM ledger.observation
+        WHERE observation.batches IS NOT NULL
+        WINDOW project AS (
+            PARTITION BY observation.project_id
+            ORDER BY observation.observation_id
+        )
+    ) AS followed
+    WHERE followed.batches_amiss <> 0
+        OR followed.images_amiss <> 0
+        OR followed.num_jobs_amiss <> 0
+    UNION ALL
+    SELECT
+        'day_adds_up_its_changes',
+        coalesce(totals_of_days.project_id, project_day.project_id),
+        format('day %s', coalesce(totals_of_days.day, project_day.day))
+    FROM totals_of_days
+    FULL JOIN ledger.project_day
+        ON project_day.project_id = totals_of_days.project_id
+        AND project_day.day = totals_of_days.day
+    WHERE (
+            project_day.batches,
+            project_day.images,
+            project_day.num_jobs,
+            project_day.images_delta,
+            project_day.num_jobs_delta,
+            project_day.batches_entered,
+            project_day.batches_left
+        ) IS DISTINCT FROM (
+            totals_of_days.batches::integer,
+            totals_of_days.images::bigint,
+            totals_of_days.num_jobs::bigint,
+            totals_of_days.images_delta::bigint,
+            totals_of_days.num_jobs_delta::bigint,
+            totals_of_days.entered::integer,
+            totals_of_days.departed::integer
+        )
     UNION ALL
     SELECT
         'observations_are_in_order',
