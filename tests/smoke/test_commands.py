@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -306,6 +307,33 @@ def test_the_log_tells_each_project_that_the_key_does_not_see_and_a_wrong_key_on
 
     assert [line for line in absent.err.splitlines() if "project=acme/nothing" in line and "remedy=" in line]
     assert len(wrong.err.splitlines()) == 1
+
+
+def test_the_crontab_line_of_the_quickstart_speaks_of_a_run_that_did_not_end_well_and_of_no_other(
+    user: User, simulator: Simulator
+) -> None:
+    program = user.home / "batchledger/.venv/bin/batchledger"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(PROGRAM)} "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    (user.home / ".roboflow-key").write_text(KEY, encoding="utf-8")
+    keyless = user.lacking("ROBOFLOW_API_KEY")
+
+    quiet = by_cron(keyless)
+    simulator.faults.add(Fault.empty_list(), path="/acme/cars/batches")
+
+    assert quiet == ""
+    assert "acme/cars: the list is empty" in by_cron(keyless)
+
+
+def by_cron(user: User) -> str:
+    """Run the line as cron would; return what cron would mail."""
+    page = (REPOSITORY / "docs/quickstart.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^```crontab\n\d+ \* \* \* \* (.+)$", page, re.MULTILINE)
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], env=user.environ, capture_output=True, text=True, check=False
+    )
+    return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(("number", "exits"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
