@@ -1,5 +1,5 @@
-# Every verb is the same on a laptop and in CI. Each sets up what it needs, once; nothing outside this folder is
-# changed, except by `make demo` run as root, whose embedded Postgres lives in /var/lib/batchledger.
+# Every verb is the same on a laptop and in CI. Each sets up what it needs, once. Nothing stays outside this folder
+# but what pip keeps in its cache.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help

@@ -262,8 +262,7 @@ class ScheduleSettings(_Section):
         ge=timedelta(seconds=10),
         le=timedelta(days=31),
         description="Time between the starts of two runs: `15m`, `1h30m`, `1d`, ISO 8601 (`PT15M`) or "
-        "seconds "
-        "(`900`). 15 minutes where neither this nor `cron` is set.",
+        "seconds (`900`). 15 minutes where neither this nor `cron` is set.",
     )
     cron: Annotated[str, AfterValidator(_cron)] | None = Field(
         default=None,
@@ -363,8 +362,7 @@ class DatabaseSettings(_Section):
     url: Annotated[SecretStr, AfterValidator(_database_url)] | None = Field(
         default=None,
         description="`postgresql://user:password@host:5432/database?sslmode=verify-full`: a libpq "
-        "connection URI"
-        "with any parameter of libpq. Unset: the embedded database.",
+        "connection URI with any parameter of libpq. Unset: the embedded database.",
     )
     connect_timeout_s: int = Field(
         default=10,
