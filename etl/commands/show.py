@@ -319,7 +319,10 @@ def _state_row(state: State) -> tuple[Cell, ...]:
 def past(out: Console, found: Past) -> None:
     """Show how batches stood at an instant, and how well that is known."""
     out.print(f"{found.workspace}/{found.project} as it stood at {moment(found.at)} UTC", soft_wrap=True)
-    columns = ("batch", "knowledge", ">images", ">jobs", "since (UTC)", "name")
+    if not found.batches:
+        out.print("No batch that is known of was there then.")
+        return
+    columns = ("=batch", "knowledge", ">images", ">jobs", "since (UTC)", "name")
     _table(out, columns, map(_then_row, found.batches))
 
 
@@ -374,14 +377,20 @@ def problems(err: Console, faults: Iterable[BatchledgerError]) -> None:
 
 
 def _table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Show a table; a column whose title begins with `>` is one of numbers."""
-    table = Table(box=box.SIMPLE_HEAD if out.is_terminal else None, pad_edge=False, show_edge=False)
+    """
+    Show a table.
+
+    A column whose title begins with `>` is one of numbers. One that begins with `=` holds what people copy, and
+    is not folded either.
+    """
+    shape = box.SIMPLE_HEAD if out.is_terminal else None
+    table = Table(box=shape, pad_edge=False, show_edge=False, collapse_padding=out.is_terminal)
     for title in columns:
         table.add_column(
-            title.removeprefix(">"),
+            title.lstrip(">="),
             justify="right" if title.startswith(">") else "left",
             overflow="fold",
-            no_wrap=title.startswith(">"),
+            no_wrap=title.startswith((">", "=")),
         )
     for row in rows:
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))

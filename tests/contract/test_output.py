@@ -197,6 +197,14 @@ def test_the_past_says_how_well_it_is_known() -> None:
     ]
 
 
+def test_a_past_without_a_batch_says_so() -> None:
+    found = Past(at=NOON, workspace="acme", project="cars", batches=())
+    assert shown(show.life, found, has_plot=False) == [
+        "acme/cars as it stood at 2026-11-20 12:00:00 UTC",
+        "No batch that is known of was there then.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("is_visible", "is_wanted", "is_tracked", "told"),
     [

@@ -11,7 +11,16 @@ import pytest
 
 from etl.commands import show
 from etl.commands.oneshot import Lines
-from etl.commands.queries import Answer, BatchHistory, BatchNow, Day, ProjectHistory, State
+from etl.commands.queries import (
+    Answer,
+    BatchHistory,
+    BatchNow,
+    BatchThen,
+    Day,
+    Past,
+    ProjectHistory,
+    State,
+)
 from etl.guard import Rule
 from etl.records import Slug, Verdict
 from etl.report import ProjectReport
@@ -93,6 +102,26 @@ def test_a_terminal_gets_no_line_that_is_wider_than_it_is() -> None:
     lines = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
     assert max(map(len, lines)) <= 60
     assert "".join(lines).count("x") == 200
+
+
+def test_a_terminal_of_eighty_columns_keeps_ids_whole_to_be_copied() -> None:
+    stream = Terminal()
+    console = show.console(stream, {"COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"})
+    batch_id = "6VN0fFQIWU1E24bDjGsN"
+    then = BatchThen(
+        batch_id=batch_id,
+        name="Uploaded on 11/20/26 at 12:00 pm",
+        images=1_000_000,
+        num_jobs=100,
+        uploaded_at=NOON,
+        changed_at=NOON,
+        knowledge="observed",
+        observed_before=NOON,
+        observed_after=NOON,
+    )
+    show.past(console, Past(at=NOON, workspace="acme", project="cars", batches=(then,)))
+    assert batch_id in stream.getvalue()
+    assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines())) <= 80
 
 
 def test_a_bar_is_as_high_as_its_value_and_light_where_nobody_looked() -> None:
