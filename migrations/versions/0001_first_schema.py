@@ -144,6 +144,7 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("project_id", "batch_id", name="pk_batch"),
         schema="ledger",
         comment="One batch, as last believed.",
+        postgresql_with={"fillfactor": 90},
     )
     op.create_table(
         "batch_change",
