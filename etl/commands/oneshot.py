@@ -32,16 +32,13 @@ def sync(session: Session, only: tuple[Slug, ...], *, is_dry: bool, is_json: boo
         is_json: Print the outcome as JSON.
     """
     stop = Event()
-    with stops_on_signal(stop, lambda: session.say(_STOPPING)) as stopped:
+    with stops_on_signal(stop, session.say) as stopped:
         report = _run(session, only, stop, is_dry=is_dry)
         if is_json:
             session.emit(run_document(report))
         else:
             show.run_report(session.out, report)
         return stopped.exit_code(report.exit_code)
-
-
-_STOPPING: Final = "stopping after the projects in hand; once more to end at once"
 
 
 _LINE_EVERY_S: Final = 10.0

@@ -45,8 +45,6 @@ _TURN_GRACE_S: Final = 120.0
 _STOP_GRACE_S: Final = 10.0
 """What the end may take beyond one answer of the API that is being waited for."""
 
-_STOPPING: Final = "stopping after the projects in hand; once more to end at once"
-
 
 def run(session: Session) -> int:
     """
@@ -60,7 +58,7 @@ def run(session: Session) -> int:
         SchemaMismatchError: The database is the user's own, and at another revision.
     """
     stop = Event()
-    with stops_on_signal(stop, lambda: session.say(_STOPPING)):
+    with stops_on_signal(stop, session.say):
         # Closing the terminal is not meant to end a daemon, and there is nothing to read again.
         signal.signal(signal.SIGHUP, lambda _number, _frame: None)
         settings = session.settings(talk="info")
@@ -79,6 +77,7 @@ def run(session: Session) -> int:
                 stop=stop,
                 tell=tell_status(notify),
             )
+            _log.info("daemon started", next_tick_at=daemon.health.next_tick_at.isoformat(timespec="seconds"))
             serve(daemon, notify=notify, watchdog_s=watchdog_period(session.environ, os.getpid()))
     return 0
 

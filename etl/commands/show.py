@@ -380,8 +380,8 @@ def _table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[Cell]])
     """
     Show a table.
 
-    A column whose title begins with `>` is one of numbers. One that begins with `=` holds what people copy, and
-    is not folded either.
+    A column whose title begins with `>` is one of numbers. One that begins with `=` holds what people copy,
+    and is not folded either.
     """
     shape = box.SIMPLE_HEAD if out.is_terminal else None
     table = Table(box=shape, pad_edge=False, show_edge=False, collapse_padding=out.is_terminal)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
+_STOPPING: Final = "stopping after the projects in hand; once more to end at once"
+
 EXIT_BASE: Final = 128
 """A process that a signal ended exits, by custom, with this and the number of the signal."""
 
@@ -56,7 +58,7 @@ class Stopped:
 
 
 @contextmanager
-def stops_on_signal(stop: Event, tell: Callable[[], None]) -> Iterator[Stopped]:
+def stops_on_signal(stop: Event, say: Callable[[str], None]) -> Iterator[Stopped]:
     """
     Set the event at the first SIGINT or SIGTERM, and end the process at the second.
 
@@ -66,7 +68,7 @@ def stops_on_signal(stop: Event, tell: Callable[[], None]) -> Iterator[Stopped]:
 
     Args:
         stop: Set at the first signal.
-        tell: Called then, in another thread.
+        say: Told then, in another thread, that the end is near.
     """
     arrived: SimpleQueue[int] = SimpleQueue()
     stopped = Stopped()
@@ -81,7 +83,7 @@ def stops_on_signal(stop: Event, tell: Callable[[], None]) -> Iterator[Stopped]:
     def pass_on() -> None:
         if arrived.get():
             stop.set()
-            tell()
+            say(_STOPPING)
 
     before = {one: signal.signal(one, handle) for one in _SIGNALS}
     listener = threading.Thread(target=pass_on, name="signals", daemon=True)

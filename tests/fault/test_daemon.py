@@ -122,7 +122,16 @@ def home() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-# The end
+# The beginning and the end
+
+
+def test_a_daemon_says_at_its_start_when_it_will_run_next(
+    simulator: Simulator, database: str, tmp_path: Path
+) -> None:
+    hourly = {"DATABASE_URL": database, "BATCHLEDGER_SCHEDULE__EVERY": "1h"}
+    with a_daemon(simulator, tmp_path, **hourly) as daemon:
+        daemon.until_it_says(r"daemon started .*next_tick_at=\S+:00:00\+00:00", SLACK_S)
+        daemon.is_told()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
