@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.database import engine
@@ -456,6 +456,8 @@ def place(new_database: NewDatabase) -> Iterator[tuple[psycopg.Connection, Postg
         connections.dispose()
 
 
+@pytest.mark.timeout(7200)  # For the profile that tries many.
+@settings(max_examples=3 * settings().max_examples)
 @given(history=histories, rules=rules, has_etags=st.booleans())
 def test_the_ledger_says_what_the_oracle_says(
     place: tuple[psycopg.Connection, PostgresLedger],
