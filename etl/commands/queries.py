@@ -211,7 +211,8 @@ SELECT
         FROM analytics.observation
         WHERE observation.workspace = project.workspace
             AND observation.project = project.project
-        ORDER BY observation.observed_at DESC
+            -- Not the first by time: that would sort every observation of the project.
+            AND observation.observed_at = project.last_attempt_at
         LIMIT 1
     ) AS error,
     gap.from_at AS gap_since,
