@@ -84,7 +84,28 @@ shown AS (
         OR (now.name, now.images, now.num_jobs, now.uploaded_at, now.extra)
             IS DISTINCT FROM (was.name, was.images, was.num_jobs, was.uploaded_at, was.extra)
 ),
--- What is believed of each batch that the answer does not show, or shows without usable values.
+-- The batches that the answer does not show, or shows without usable values. No batch is named twice.
+unshown AS (
+    SELECT
+        batch_id COLLATE "C" AS batch_id,
+        TRUE AS is_gone,
+        FALSE AS is_missing
+    FROM unnest(%(gone)s::text[]) AS named (batch_id)
+    UNION ALL
+    SELECT
+        batch_id COLLATE "C",
+        FALSE,
+        TRUE
+    FROM unnest(%(missing)s::text[]) AS named (batch_id)
+    UNION ALL
+    SELECT
+        batch_id COLLATE "C",
+        FALSE,
+        FALSE
+    FROM unnest(%(present_only)s::text[]) AS named (batch_id)
+),
+-- What is believed of them. Each is looked up by its key, and the LIMIT keeps the planner to that: whatever it
+-- compares with a list instead, or joins by a guess of ten names, takes the square of their number.
 believed_absent AS (
     SELECT
         was.batch_id,
@@ -93,8 +114,8 @@ believed_absent AS (
         was.num_jobs,
         was.uploaded_at,
         was.extra,
-        was.batch_id = ANY(%(gone)s::text[]) AS is_gone,
-        was.batch_id = ANY(%(missing)s::text[]) AS is_missing,
+        unshown.is_gone,
+        unshown.is_missing,
         was.missing_since,
         -- The last observation that saw it: a list that leaves it out did not.
         coalesce(
@@ -104,10 +125,27 @@ believed_absent AS (
         was.changed_at,
         was.unlisted_since,
         was.carried_since
-    FROM ledger.batch AS was
-    WHERE was.project_id = %(project_id)s
-        AND was.batch_id = ANY(%(gone)s::text[] || %(missing)s::text[] || %(present_only)s::text[])
-        AND was.gone_at IS NULL
+    FROM unshown
+    CROSS JOIN LATERAL (
+        SELECT
+            batch.batch_id,
+            batch.name,
+            batch.images,
+            batch.num_jobs,
+            batch.uploaded_at,
+            batch.extra,
+            batch.missing_since,
+            batch.present_at,
+            batch.changed_at,
+            batch.unlisted_since,
+            batch.carried_since,
+            batch.gone_at
+        FROM ledger.batch
+        WHERE batch.project_id = %(project_id)s
+            AND batch.batch_id = unshown.batch_id
+        LIMIT 1
+    ) AS was
+    WHERE was.gone_at IS NULL
 ),
 -- Gone: nothing of it counts any more. Missing: it still counts, and waits to be confirmed. Else: carried on.
 absent AS (
