@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.records import Verdict
-from tests.worlds import FakeClock, WorldSource, a_run, a_world
+import psycopg
+
+from etl.records import Project, Slug, Verdict
+from tests.worlds import NOON, FakeClock, WorldSource, a_run, a_world
 
 if TYPE_CHECKING:
     from etl.records import Answer
@@ -44,3 +46,19 @@ def test_a_project_that_is_followed_again_is_read_at_once(ledger: PostgresLedger
     a_run(ledger, [source], clock, projects=["acme/*", "!acme/cars"])
     report = a_run(ledger, [source], clock)
     assert [project.verdict for project in report.projects] == [Verdict.UNCHANGED] * 2
+
+
+def test_who_comes_second_does_not_wait_for_a_write_of_the_first(
+    database: str, ledger: PostgresLedger
+) -> None:
+    """A large project takes its time; meanwhile the claims of the others must not be held up either."""
+    slugs = [Slug("acme", name) for name in ("cars", "ships", "trees")]
+    states = ledger.register([Project(slug) for slug in slugs], at=NOON)
+    projects = [state.project_id for state in states.values()]
+    first = ledger.begin_run(trigger="sync", started_at=NOON)
+    ledger.claim(first, projects[:2])
+    second = ledger.begin_run(trigger="sync", started_at=NOON)
+    with psycopg.connect(database) as writer:
+        writer.execute("SELECT FROM ledger.claim WHERE project_id = %s FOR UPDATE", projects[:1])
+        claimed = ledger.claim(second, projects)
+    assert [state.slug for state in claimed] == slugs[2:]
