@@ -1,10 +1,11 @@
-"""What a project of tens of thousands of batches costs the database: time in proportion to their number."""
+"""What many batches cost the database: time in proportion to them, and nothing once for each of them."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+import psycopg
 import pytest
 
 from etl.database import engine
@@ -41,6 +42,20 @@ def test_a_project_that_loses_thousands_of_batches_is_applied_in_time(impatient:
     missed = _observed(impatient, 1, HALF, Belief(missing=LOST))
     gone = _observed(impatient, 2, HALF, Belief(gone=LOST))
     assert (missed.moves, gone.moves.left) == (Moves(), len(LOST))
+
+
+def test_whether_an_instant_is_in_a_gap_is_asked_once_a_project(
+    database: str, ledger: PostgresLedger
+) -> None:
+    for hour in range(2):
+        _observed(ledger, hour, MANY[:100])
+    with psycopg.connect(database) as connection:
+        at = NOON + timedelta(minutes=30)
+        told = connection.execute("SELECT knowledge FROM analytics.batch_as_of(%s)", (at,)).fetchall()
+        scans = connection.execute(
+            "SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables WHERE relname = 'tick'"
+        ).fetchall()
+    assert (told, scans) == ([("observed",)] * 100, [(1,)])
 
 
 def _observed(
