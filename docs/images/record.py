@@ -26,7 +26,7 @@ _ROWS: Final = 50
 _CUT: Final = "[...]"
 
 _EXCERPTS: Final = (
-    ("This is batchledger", "day, go by"),
+    ("This is batchledger", "a run a day."),
     ("Two weeks of runs", "Run 1:"),
     ("this machine is off", "Run 10:"),
     ("A project, day by day", "11-"),

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from etl.simulator import World
 
 _OPENING: Final = """\
-This is batchledger at work on a SIMULATED Roboflow API: there is no key and no network, and none of these
-images exist. All else is real: the program, its runs, and the Postgres that it writes to. Two weeks, a run a
-day, go by in some seconds.
+This is batchledger at work on a SIMULATED Roboflow API: there is no key and no
+network, and none of these images exist. All else is real: the program, its
+runs, and the Postgres that it writes to. Two weeks go by in some seconds, with
+a run a day.
 """
 
 _CLOSING: Final = """\
