@@ -47,6 +47,9 @@ _MOST_SUBJECTS: Final = 5
 
 _PLOT_WIDTH: Final = 78
 _PLOT_HEIGHT: Final = 12
+_LABEL: Final = 6
+"""Columns of a label, a free one included."""
+
 _NARROWEST_BAR: Final = 2
 _WIDEST_BAR: Final = 6
 """Columns of a bar, the free one beside it included."""
@@ -437,7 +440,11 @@ def _plot(out: Console, bars: Sequence[_Bar], title: str) -> None:
         if heights:
             figure.draw(figure.signal([*chain(*columns)], heights, marker=marker).fillx())
     figure.ruler("x").lim(0, width * len(shown) - 1)
-    figure.ruler("x").ticks([width * place for place in range(len(shown))], [bar.label for bar in shown])
+    # Labels at even distances that leave room between two, the last bar's among them.
+    labelled = range((len(shown) - 1) % -(-_LABEL // width), len(shown), -(-_LABEL // width))
+    figure.ruler("x").ticks(
+        [width * place + (width - 1) // 2 for place in labelled], [shown[place].label for place in labelled]
+    )
     figure.ruler("y").lim(0, top)
     figure.ruler("y").ticks([0, top // 2, top], [f"{tick} " for tick in (0, top // 2, top)])
     out.print(Text(title, style="bold"), soft_wrap=True)

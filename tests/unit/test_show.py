@@ -144,6 +144,11 @@ def test_a_plot_fits_whatever_it_shows_and_ends_with_the_latest_day(count: int, 
     assert drawn[0].startswith(str(1_000_000 + count - 1))
 
 
+def test_a_plot_names_its_days_at_even_distances_and_the_last_one_among_them() -> None:
+    drawn = plot(*(a_day(nth, 100) for nth in range(14)), columns=80)
+    assert drawn[-1].split() == ["11-02", "11-04", "11-06", "11-08", "11-10", "11-12", "11-14"]
+
+
 def test_a_plot_of_nothing_but_zeros_is_still_one() -> None:
     assert plot(a_day(0, 0), a_day(1, 0))[-1].split() == ["11-01", "11-02"]
 
