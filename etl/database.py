@@ -13,12 +13,13 @@ from sqlalchemy import NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from etl.config import engine_url
-from etl.errors import DatabaseUnavailableError, SchemaMismatchError, SettingsError
+from etl.errors import DatabaseUnavailableError, SchemaMismatchError, SettingsError, StatementFailedError
 from etl.settings import DatabaseSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import psycopg
     from alembic.config import Config
     from sqlalchemy import URL, Connection, Engine
 
@@ -103,6 +104,14 @@ def unavailable(connections: Engine, error: BaseException) -> DatabaseUnavailabl
     return DatabaseUnavailableError(
         f"the database at {where} cannot be used: {reason}",
         remedy="see that it runs and that DATABASE_URL is right; `batchledger check` tells more",
+    )
+
+
+def given_up(error: psycopg.Error) -> StatementFailedError:
+    """Say why one statement did not come to its end, on a connection that is as good as before."""
+    return StatementFailedError(
+        f"the database gave up a statement: {error.diag.message_primary}",
+        remedy="see what keeps it busy; else raise `statement_timeout_s` or `lock_timeout_s` in [database]",
     )
 
 

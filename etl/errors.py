@@ -47,6 +47,10 @@ class DatabaseUnavailableError(BatchledgerError):
     """The database cannot be reached, or went away."""
 
 
+class StatementFailedError(DatabaseUnavailableError):
+    """The database is there, but gave one statement up. The project that it was for is set aside."""
+
+
 # Skip: somebody else has taken over.
 
 
@@ -136,4 +140,4 @@ class DeadlineError(SourceError):
 
 
 class InternalError(SourceError):
-    """A fault of ours while reading one project. The others go on; the log has the traceback."""
+    """A fault of ours, or of the database, with one project. The others go on; the log tells more."""

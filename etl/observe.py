@@ -19,6 +19,7 @@ from etl.errors import (
     NotVisibleError,
     PayloadError,
     SourceError,
+    StatementFailedError,
 )
 from etl.guard import Belief, Found, GuardRules, Inconclusive, Known, LookUp, NotFound, conclude, question
 from etl.parse import parse_batch, parse_batches
@@ -73,6 +74,10 @@ class Observer(msgspec.Struct, frozen=True):
             except SourceError as error:
                 _log.warning("project failed", error=str(error), remedy=error.remedy)
                 return failed(state, error, self.clock(), began_at)
+            except StatementFailedError as error:
+                # One project that the database cannot cope with must not end every run at its place.
+                _log.error("project failed in the database", error=str(error), remedy=error.remedy)
+                return failed(state, InternalError(str(error), remedy=error.remedy), self.clock(), began_at)
             except DatabaseUnavailableError:
                 raise
             except Exception as error:  # noqa: BLE001 - a bug must not take the other projects with it.

@@ -18,7 +18,7 @@ from psycopg.pq import Format
 from psycopg.types.numeric import Int8
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl.database import denied, unavailable
+from etl.database import denied, given_up, unavailable
 from etl.errors import ClaimLostError
 from etl.guard import Known
 from etl.ports import Applied, Scheduled
@@ -53,6 +53,16 @@ _RENEW: Final = statement("renew")
 _STATE: Final = statement("state")
 _TICK: Final = statement("tick")
 _UNTRACK: Final = statement("untrack")
+
+
+_GIVEN_UP: Final = (
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+)
+"""What psycopg counts among the failures of the database, although it is one statement that failed."""
 
 
 class PostgresLedger:
@@ -212,6 +222,8 @@ class PostgresLedger:
                 pooled.close()
         except psycopg.errors.InsufficientPrivilege as error:
             raise denied(error) from None
+        except _GIVEN_UP as error:
+            raise given_up(error) from None
         except (psycopg.OperationalError, psycopg.InterfaceError, SQLAlchemyError) as error:
             self._engine.dispose()
             raise unavailable(self._engine, error) from None

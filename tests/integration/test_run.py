@@ -17,6 +17,7 @@ from etl.database import engine
 from etl.guard import GuardRules
 from etl.plan import Account
 from etl.records import Moves, Slug, Verdict
+from etl.settings import DatabaseSettings
 from etl.simulator.api import default_key
 from etl.simulator.faults import Fault
 from etl.simulator.truth import project_truth
@@ -572,3 +573,26 @@ def _await(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_a_project_that_the_database_gives_up_is_set_aside_and_the_others_go_on(
+    place: tuple[str, psycopg.Connection],
+) -> None:
+    uri, _ = place
+    scene = a_scene(place, a_world(projects=3))
+    impatient = engine(uri, DatabaseSettings(lock_timeout_s=0.5))
+    scene.ledger = PostgresLedger(impatient, host="here", version="test")
+    scene.run()
+    for project in scene.world.projects.values():
+        project.upload(images=5)
+    with psycopg.connect(uri) as other:
+        other.execute("SELECT FROM ledger.project WHERE project = 'cars' FOR NO KEY UPDATE")
+        report = scene.run()
+    verdicts = {project.slug.project: project.verdict for project in report.projects}
+    assert verdicts.pop("cars") is Verdict.FAILED
+    assert set(verdicts.values()) == {Verdict.CHANGED}
+    assert (report.outcome, report.exit_code) == ("partial", 4)
+    ((error,),) = scene.ask("SELECT error FROM analytics.observation WHERE verdict = 'failed'")
+    assert error == "the database gave up a statement: canceling statement due to lock timeout"
+    assert all(project.verdict.is_trusted for project in scene.run().projects)
+    impatient.dispose()
