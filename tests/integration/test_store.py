@@ -240,6 +240,9 @@ def test_who_was_overtaken_while_it_waited_writes_nothing(book: Book) -> None:
 def test_a_zombie_writes_nothing_at_all(book: Book) -> None:
     """Its lease lapsed and another run took over, so all that it still tries is refused."""
     book.apply(a_batch())
+    book.end(book.run_id)
+    book.run_id = book.begin()
+    book.ledger.claim(book.run_id, [book.project_id])
     book.lapse(book.run_id)
     book.ledger.claim(book.begin(), [book.project_id])
     before = book.contents()
@@ -402,6 +405,24 @@ def test_a_missing_batch_still_counts_and_leaves_nothing_settled(book: Book) -> 
     assert book.ask("SELECT changed_after FROM ledger.batch_change WHERE kind = 'left'") == [(a_minute(1),)]
 
 
+def test_a_missing_batch_that_is_there_again_is_missing_no_more(book: Book) -> None:
+    book.apply(a_batch())
+    book.apply(belief=Belief(missing=frozenset({"b1"})))
+    assert book.apply(a_batch()).verdict is Verdict.UNCHANGED
+    assert book.ask("SELECT missing_since, present_at FROM ledger.batch") == [(None, None)]
+
+
+def test_a_missing_batch_that_is_there_with_other_values_was_last_known_before_it_was_missing(
+    book: Book,
+) -> None:
+    book.apply(a_batch())
+    book.apply(belief=Belief(missing=frozenset({"b1"})))
+    book.apply(a_batch(images=4))
+    assert book.ask("SELECT changed_after FROM ledger.batch_change WHERE kind = 'changed'") == [
+        (a_minute(1),)
+    ]
+
+
 def test_what_was_gone_and_is_there_again_has_returned(book: Book) -> None:
     book.apply(a_batch())
     book.apply(belief=Belief(gone=frozenset({"b1"})))
@@ -435,6 +456,50 @@ def test_an_unlisted_batch_was_last_known_when_a_look_up_found_it(book: Book) ->
     book.apply(a_batch("b2", images=4))
     book.apply(a_batch("b2", images=5), belief=Belief(gone=frozenset({"b1"})))
     assert book.ask("SELECT changed_after FROM ledger.batch_change WHERE kind = 'left'") == [(a_minute(2),)]
+
+
+def test_an_unlisted_batch_that_is_listed_again_was_last_known_when_a_look_up_found_it(book: Book) -> None:
+    book.apply(a_batch())
+    book.apply(belief=Belief(found=(a_batch(),), rule=Rule.SHORT_LIST))
+    book.apply()
+    book.apply(a_batch(images=4))
+    assert book.ask("SELECT changed_after FROM ledger.batch_change WHERE kind = 'changed'") == [
+        (a_minute(2),)
+    ]
+
+
+def test_an_unlisted_batch_has_been_so_since_it_was_first_left_out(book: Book) -> None:
+    book.apply(a_batch())
+    book.apply(belief=Belief(found=(a_batch(),), rule=Rule.SHORT_LIST))
+    book.apply(belief=Belief(found=(a_batch(images=4),)))
+    assert book.ask("SELECT images, unlisted_since FROM ledger.batch") == [(4, a_minute(2))]
+
+
+def test_a_batch_that_left_without_usable_values_was_last_known_when_they_were_read(book: Book) -> None:
+    unusable = Reject(0, "images is missing", '{"id": "b1"}', "b1")
+    book.apply(a_batch())
+    book.apply(a_batch())
+    for _ in range(2):
+        book.apply(rejects=(unusable,))
+    book.apply(belief=Belief(gone=frozenset({"b1"})))
+    assert book.ask("SELECT changed_after FROM ledger.batch_change WHERE kind = 'left'") == [(a_minute(1),)]
+
+
+def test_a_batch_that_is_gone_does_not_return_without_usable_values(book: Book) -> None:
+    book.apply(a_batch())
+    book.apply(belief=Belief(gone=frozenset({"b1"})))
+    book.apply(rejects=(Reject(0, "images is missing", '{"id": "b1"}', "b1"),))
+    assert book.ask("SELECT gone_at, carried_since FROM ledger.batch") == [(a_minute(2), None)]
+
+
+def test_doubt_about_the_values_of_a_batch_lasts_until_they_are_read(book: Book) -> None:
+    """Also while it is missing in between."""
+    unusable = Reject(0, "images is missing", '{"id": "b1"}', "b1")
+    book.apply(a_batch())
+    book.apply(rejects=(unusable,))
+    book.apply(belief=Belief(missing=frozenset({"b1"})))
+    book.apply(rejects=(unusable,))
+    assert book.ask("SELECT carried_since, missing_since FROM ledger.batch") == [(a_minute(2), None)]
 
 
 def test_a_batch_without_usable_values_is_there_with_those_it_had(book: Book) -> None:
