@@ -408,7 +408,8 @@ class RoboflowSource:
         if _is_any(causes, TimeoutError, urllib3.exceptions.ReadTimeoutError):
             return TransientError(f"{call.path}: no whole answer within its time", requests=call.requests)
         message = f"{call.path}: the connection failed ({self._shown(_reason(causes))})"
-        return TransientError(message, requests=call.requests)
+        remedy = f"See that {self._shown(self._options.base_url)} can be reached; ROBOFLOW_API_URL names it."
+        return TransientError(message, remedy=remedy, requests=call.requests)
 
     def _too_large(self, call: Call) -> PayloadError:
         return PayloadError(

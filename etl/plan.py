@@ -40,6 +40,10 @@ _UNSEEN_REMEDY: Final = (
 )
 
 
+_UNKNOWN_REMEDY: Final = "`batchledger projects` lists those that the keys can see"
+_UNMATCHED_REMEDY: Final = "compare the rules with what `batchledger projects` lists"
+
+
 class Account(msgspec.Struct, frozen=True):
     """One key: how to read with it, and its workspace; None where the source has to be asked."""
 
@@ -141,7 +145,16 @@ def make_plan(
     )
     refused = {slug: error for slug in slugs if (error := _refusal(slug, directory))}
     projects = tuple(directory.projects.get(slug, Project(slug)) for slug in slugs)
-    return Plan(projects, directory.sources, refused, dropped, directory.problems)
+    return Plan(projects, directory.sources, refused, dropped, _problems(directory, wanted, slugs))
+
+
+def _problems(
+    directory: Directory, wanted: ProjectFilter, slugs: Collection[Slug]
+) -> tuple[BatchledgerError, ...]:
+    """Add to the faults on the way that rules were given and nothing is left to read."""
+    if slugs or directory.problems or not wanted.has_rules:
+        return directory.problems
+    return (UnknownProjectError("no project matches `projects`", remedy=_UNMATCHED_REMEDY),)
 
 
 def body_of(answer: Answer) -> bytes:
@@ -179,7 +192,7 @@ def _wanted(directory: Directory, wanted: ProjectFilter, followed: Mapping[Slug,
 def _only(only: Sequence[Slug], directory: Directory, followed: Collection[Slug]) -> list[Slug]:
     unknown = [str(slug) for slug in only if slug not in directory.projects and slug not in followed]
     if unknown and not directory.problems:
-        raise UnknownProjectError(f"no such project: {', '.join(unknown)}", remedy=_UNSEEN_REMEDY)
+        raise UnknownProjectError(f"no such project: {', '.join(unknown)}", remedy=_UNKNOWN_REMEDY)
     return list(dict.fromkeys(only))
 
 

@@ -139,8 +139,8 @@ class ProjectState(msgspec.Struct, frozen=True):
 
     `digest` and `etag` are those of the last trusted answer with nothing pending, else None: then the same
     answer again is evidence and must be looked at. `last_trusted_at` is None before the first trusted
-    observation, `last_at` is the latest observation of any verdict, `loss_suspected_since` when the guard
-    began to disbelieve a loss. `is_tracked` tells whether the last full run asked for it.
+    observation, `last_at` is the latest observation but for skipped ones, `loss_suspected_since` when the
+    guard began to disbelieve a loss. `is_tracked` tells whether the last full run asked for it.
     """
 
     project_id: int

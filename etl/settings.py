@@ -462,6 +462,8 @@ class ProjectFilter:
     """
 
     def __init__(self, rules: Iterable[str] = ()) -> None:
+        rules = tuple(rules)
+        self.has_rules = bool(rules)
         slugs = [(rule.startswith("!"), Slug(*rule.removeprefix("!").split("/"))) for rule in rules]
         self._excluded = tuple(slug for is_exclusion, slug in slugs if is_exclusion)
         self._included = tuple(slug for is_exclusion, slug in slugs if not is_exclusion) or (Slug("*", "*"),)

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -187,7 +188,11 @@ observation: Final = Table(
     _count("body_bytes", "Size of the body as received; NULL: there was none.", nullable=True),
     Column("fetch_ms", REAL, comment="Milliseconds to fetch it, waits included; NULL: nothing was fetched."),
     Column("parse_ms", REAL, comment="Milliseconds to parse it; NULL: it was not parsed."),
-    Column("store_ms", REAL, comment="Milliseconds to copy and compare it; NULL: nothing was compared."),
+    Column(
+        "store_ms",
+        REAL,
+        comment="Milliseconds until its statement had compared it; NULL: nothing was compared.",
+    ),
     _count(
         "batches", "Batches that are not gone, as believed after it; NULL: never observed.", nullable=True
     ),
@@ -206,6 +211,13 @@ observation: Final = Table(
     UniqueConstraint("run_id", "project_id"),
     Index(
         "ix_observation_project_id_observed_at", "project_id", "observed_at", postgresql_include=["verdict"]
+    ),
+    # Gaps are found without a look at what went well; an observation that did costs nothing more.
+    Index(
+        "ix_observation_untrusted",
+        "project_id",
+        "observed_at",
+        postgresql_where=text("verdict IN ('failed', 'suspect')"),
     ),
     CheckConstraint("verdict IN ('changed', 'unchanged', 'suspect', 'failed', 'skipped')", name="verdict"),
     CheckConstraint("(rule IS NOT NULL) = (verdict = 'suspect')", name="rule"),

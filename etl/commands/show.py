@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from etl.commands.queries import BatchHistory, Past
+from etl.errors import SourceError
 from etl.records import Verdict
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def _faults(report: RunReport) -> dict[tuple[str, str, str], list[str]]:
     """Gather those who suffer from the same: one dead key must not fill the screen."""
     found = defaultdict[tuple[str, str, str], list[str]](list)
     for problem in report.problems:
-        found["failed", str(problem), problem.remedy] += ["a key"]
+        subject = "a key" if isinstance(problem, SourceError) else "the settings"
+        found["failed", str(problem), problem.remedy] += [subject]
     for project in report.projects:
         if what := trouble(project):
             found[project.verdict.value, what, project.remedy] += [str(project.slug)]

@@ -25,6 +25,8 @@ LEFT JOIN LATERAL (
     SELECT observation.observed_at
     FROM ledger.observation
     WHERE observation.project_id = project.project_id
+        -- Of a skipped one only the host that skipped it knows the time, and nothing was read.
+        AND observation.verdict <> 'skipped'
     ORDER BY observation.observed_at DESC
     LIMIT 1
 ) AS latest ON TRUE

@@ -481,7 +481,7 @@ def _create_tables() -> None:
             "store_ms",
             sa.REAL(),
             nullable=True,
-            comment="Milliseconds to copy and compare it; NULL: nothing was compared.",
+            comment="Milliseconds until its statement had compared it; NULL: nothing was compared.",
         ),
         sa.Column(
             "batches",
@@ -564,6 +564,14 @@ def _create_tables() -> None:
         unique=False,
         schema="ledger",
         postgresql_include=["verdict"],
+    )
+    op.create_index(
+        "ix_observation_untrusted",
+        "observation",
+        ["project_id", "observed_at"],
+        unique=False,
+        schema="ledger",
+        postgresql_where=sa.text("verdict IN ('failed', 'suspect')"),
     )
     op.create_table(
         "project_day",

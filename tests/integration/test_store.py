@@ -199,8 +199,14 @@ def test_claims_come_back_stalest_first_and_the_never_observed_before_all(book: 
 
 def test_a_claim_says_what_is_held_of_the_project(book: Book) -> None:
     book.apply(a_batch(images=5, num_jobs=2), body=b"body", etag="tag")
-    book.ledger.record(book.begin(), [book.observation(Verdict.SKIPPED)])
     book.end(book.run_id)
+    failing = book.begin()
+    book.ledger.claim(failing, [book.project_id])
+    failed = book.observation(Verdict.FAILED, error_class="TransientError", error="status 503")
+    assert book.ledger.record(failing, [failed]) == 1
+    book.end(failing)
+    # Another host's clock says when it skipped the project, and nothing was read.
+    assert book.ledger.record(book.begin(), [book.observation(Verdict.SKIPPED)]) == 1
     (state,) = book.ledger.claim(book.begin(), [book.project_id])
     assert (state.slug, state.totals) == (CARS, Totals(batches=1, images=5, num_jobs=2))
     assert (state.digest, state.etag) == (hashlib.sha256(b"body").digest(), "tag")

@@ -176,3 +176,14 @@ def test_a_run_that_was_asked_to_stop_asks_nothing_more() -> None:
     directory = look_around([Account(Key("cars"), "acme")], until=time.monotonic() + 60, stop=stop)
     assert directory.projects == {}
     assert [str(problem) for problem in directory.problems] == ["the run was asked to stop"]
+
+
+def test_rules_that_no_project_matches_are_a_problem_and_not_a_silent_nothing() -> None:
+    plan = a_plan(Key("cars"), rules=("acme/typo-*",))
+    assert slugs(plan) == []
+    assert [str(problem) for problem in plan.problems] == ["no project matches `projects`"]
+    assert plan.problems[0].exit_code == 3
+
+
+def test_a_workspace_without_projects_is_no_problem() -> None:
+    assert a_plan(Key()).problems == ()

@@ -21,7 +21,8 @@ FROM (
         batch_change.num_jobs,
         batch_change.observed_at AS valid_from,
         lead(batch_change.observed_at) OVER (
-            PARTITION BY batch_change.project_id, batch_change.batch_id
+            -- By the names that users filter by, so that only what they ask for is sorted.
+            PARTITION BY project.workspace, project.project, batch_change.batch_id
             ORDER BY batch_change.observation_id
         ) AS valid_to,
         batch_change.changed_after,

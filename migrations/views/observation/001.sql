@@ -43,5 +43,5 @@ COMMENT ON COLUMN analytics.observation.requests IS 'HTTP requests sent for it, 
 COMMENT ON COLUMN analytics.observation.body_bytes IS 'Size of the body in bytes; NULL: there was none.';
 COMMENT ON COLUMN analytics.observation.fetch_ms IS 'Milliseconds to fetch it, waits included; NULL: nothing was fetched.';
 COMMENT ON COLUMN analytics.observation.parse_ms IS 'Milliseconds to parse it; NULL: it was not parsed.';
-COMMENT ON COLUMN analytics.observation.store_ms IS 'Milliseconds to copy and compare it; NULL: nothing was compared.';
+COMMENT ON COLUMN analytics.observation.store_ms IS 'Milliseconds until its statement had compared it; NULL: nothing was compared.';
 COMMENT ON COLUMN analytics.observation.observation_id IS 'Number of the observation; rises with time within a project.';
