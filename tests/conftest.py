@@ -84,6 +84,16 @@ def postgres(postgres_version: int) -> Iterator[str]:
         yield uri
 
 
+@pytest.fixture
+def quiet_database() -> Iterator[str]:
+    """Give the URI of a migrated database on a server of its own, where nobody else writes."""
+    home = Path(os.environ[_HOMES], f"quiet-{os.getpid()}-{next(_numbers)}")
+    with server(home, settings=_SETTINGS) as uri:
+        with connect(uri) as connection:
+            migrate(connection)
+        yield uri
+
+
 @pytest.fixture(scope="session")
 def new_database(postgres: str) -> NewDatabase:
     """Give a way to make a migrated database of one's own, for as long as a block lasts."""

@@ -167,6 +167,15 @@ def test_a_renewed_lease_lasts_again_and_an_ended_run_has_none(book: Book) -> No
     assert book.contents() == before
 
 
+def test_the_end_of_a_run_waits_until_all_of_it_is_on_disk(book: Book) -> None:
+    """Each project before it is committed without that wait, so the end has to make up for all of them."""
+    for nth in range(5):
+        book.apply(a_batch(images=nth))
+        ((written,),) = book.ask("SELECT pg_current_wal_insert_lsn()::text")
+        book.end(book.run_id)
+        assert book.ask("SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn", written) == [(True,)]
+
+
 # Claims
 
 
@@ -287,8 +296,10 @@ def test_registering_the_same_again_touches_no_row(book: Book) -> None:
 def test_a_name_is_refreshed_and_what_is_not_said_is_kept(book: Book) -> None:
     book.ledger.register([Project(CARS, "Cars", "object-detection")], at=NOON)
     book.ledger.register([Project(CARS, "Motor cars", None)], at=a_minute(5))
-    assert book.ask("SELECT name, type, first_seen_at FROM ledger.project") == [
-        ("Motor cars", "object-detection", NOON)
+    book.ledger.untrack([book.project_id])
+    book.ledger.register([Project(CARS)], at=a_minute(6))
+    assert book.ask("SELECT name, type, first_seen_at, is_tracked FROM ledger.project") == [
+        ("Motor cars", "object-detection", NOON, True)
     ]
 
 
