@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from etl.database import engine
 from etl.guard import GuardRules
@@ -257,6 +259,28 @@ def test_a_project_whose_first_reading_fails_is_known_and_nothing_is_said_of_its
     assert scene.ask("SELECT last_observed_at, last_verdict FROM analytics.project") == [(None, "failed")]
     assert scene.ask("SELECT count(*) FROM analytics.project_daily") == [(0,)]
     assert scene.read().moves.entered == 8
+    scene.engine.dispose()
+
+
+class TurnedBack(WorldSource):
+    """While it waits for an answer, the clock is put back by an hour."""
+
+    def batches(self, slug: Slug, *, etag: str | None, until: float) -> Answer:
+        answer = super().batches(slug, etag=etag, until=until)
+        return replace(answer, observed_at=answer.started_at - timedelta(hours=1))
+
+
+def test_a_clock_that_is_put_back_puts_no_observation_out_of_order(
+    place: tuple[str, psycopg.Connection],
+) -> None:
+    scene = a_scene(place)
+    scene.source = TurnedBack(scene.world, scene.clock)
+    for _ in range(3):
+        assert scene.read(minutes=-60).verdict.is_trusted
+        scene.project.upload(images=1)
+    times = scene.ask("SELECT started_at, observed_at FROM ledger.observation ORDER BY observation_id")
+    assert [at for _, at in times] == sorted({at for _, at in times})
+    assert all(started_at <= observed_at for started_at, observed_at in times)
     scene.engine.dispose()
 
 
