@@ -138,6 +138,8 @@ def test_a_run_over_what_has_not_changed_writes_one_observation_a_project_and_no
     assert scene.run().verdicts == {Verdict.UNCHANGED: 20}
     assert scene.contents(*HELD) == before
     assert scene.ask("SELECT count(*) FROM ledger.observation") == [(observed + 20,)]
+    status = scene.ask("SELECT DISTINCT http_status FROM ledger.observation WHERE verdict = 'unchanged'")
+    assert status == [(304 if has_etags else 200,)]
     assert scene.ask("SELECT count(*) FROM ledger.claim") == [(0,)]
     scene.engine.dispose()
 
