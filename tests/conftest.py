@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     NewDatabase = Callable[[], AbstractContextManager[str]]
 
+pytest_plugins = ("tests.fault.recorder",)
+
 # Properties try as many examples as HYPOTHESIS_PROFILE says: quick, many.
 
 settings.register_profile("quick", max_examples=40, deadline=None, database=None, derandomize=True)
