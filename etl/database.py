@@ -6,9 +6,11 @@ import io
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, LiteralString
 
-from psycopg.errors import InsufficientPrivilege
+import psycopg
+from psycopg.errors import DiskFull, InsufficientPrivilege, LockNotAvailable, ReadOnlySqlTransaction
 from sqlalchemy import NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -17,11 +19,11 @@ from etl.errors import DatabaseUnavailableError, SchemaMismatchError, SettingsEr
 from etl.settings import DatabaseSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    import psycopg
     from alembic.config import Config
-    from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 
 def engine(uri: str, settings: DatabaseSettings | None = None) -> Engine:
@@ -40,25 +42,66 @@ def engine(uri: str, settings: DatabaseSettings | None = None) -> Engine:
         pool_timeout=limits.pool_timeout_s,
         isolation_level="AUTOCOMMIT",
     )
-    session = _SESSION.format(
-        statement_ms=round(limits.statement_timeout_s * 1000), lock_ms=round(limits.lock_timeout_s * 1000)
-    )
-    event.listen(connections, "connect", lambda connection, _record: connection.execute(session))
+    values = _session(limits)
+
+    def settle(connection: psycopg.Connection, record: ConnectionPoolEntry) -> None:
+        if _is_pooler(connection):
+            connection.prepare_threshold = None
+            record.info[_TRANSACTION] = _set("SET LOCAL", values)
+        else:
+            connection.execute(_set("SET", values))
+
+    event.listen(connections, "connect", settle)
     return connections
 
 
-_SESSION: Final = (
-    "SET statement_timeout = {statement_ms}; "
-    "SET lock_timeout = {lock_ms}; "
-    # Plans are kept: planning would cost more than running. A table that was empty when the plan was made
-    # must not be scanned whole once it is full, and no statement of the ledger needs to.
-    "SET plan_cache_mode = force_generic_plan; "
-    "SET enable_seqscan = off; "
-    "SET jit = off; "
-    # Nothing is lost by it but the last moments before a crash, whole transactions only, and the next run
-    # carries on from there; the end of a run waits until all of it is on disk.
-    "SET synchronous_commit = off"
-)
+def _session(limits: DatabaseSettings) -> dict[str, str]:
+    return {
+        "statement_timeout": f"{limits.statement_timeout_s * 1000:.0f}",
+        "lock_timeout": f"{limits.lock_timeout_s * 1000:.0f}",
+        # Plans are kept: planning would cost more than running. A table that was empty when the plan was made
+        # must not be scanned whole once it is full, and no statement of the ledger needs to.
+        "plan_cache_mode": "force_generic_plan",
+        "enable_seqscan": "off",
+        "jit": "off",
+        # Nothing is lost by it but the last moments before a crash, whole transactions only, and the next run
+        # carries on from there; the end of a run waits until all of it is on disk.
+        "synchronous_commit": "off",
+    }
+
+
+def _set(command: LiteralString, values: Mapping[str, str]) -> bytes:
+    return "; ".join(f"{command} {name} = {value}" for name, value in values.items()).encode()
+
+
+# A pooler. In transaction mode it lends the server to somebody else after each transaction, with whatever was
+# set or prepared there. It answers for the server but gives out process ids of its own, by which it is known.
+
+_TRANSACTION: Final = "transaction"
+
+
+def _is_pooler(connection: psycopg.Connection) -> bool:
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return row is None or row[0] != connection.info.backend_pid
+
+
+@contextmanager
+def at_work(pooled: PoolProxiedConnection) -> Iterator[psycopg.Connection]:
+    """
+    Lend the connection of a pooled one, on which every statement is a transaction of its own.
+
+    Behind a pooler the whole block is one transaction, because that is how long a setting can last there.
+    """
+    connection = pooled.driver_connection
+    if not isinstance(connection, psycopg.Connection):
+        raise TypeError("the ledger needs psycopg")
+    settings = pooled.info.get(_TRANSACTION)
+    if settings is None:
+        yield connection
+        return
+    with connection.transaction():
+        connection.execute(settings)
+        yield connection
 
 
 @contextmanager
@@ -69,7 +112,12 @@ def connect(uri: str, settings: DatabaseSettings | None = None) -> Iterator[Conn
     Raises:
         DatabaseUnavailableError: The database cannot be reached, or went away.
     """
-    connections = create_engine(_url(uri, settings or DatabaseSettings()), poolclass=NullPool)
+    # Nothing is prepared: no statement is repeated often enough, and a pooler would mix them up.
+    connections = create_engine(
+        _url(uri, settings or DatabaseSettings()),
+        poolclass=NullPool,
+        connect_args={"prepare_threshold": None},
+    )
     with translated(connections), connections.connect() as connection:
         yield connection
 
@@ -85,14 +133,15 @@ def translated(connections: Engine) -> Iterator[None]:
     """Turn the loss of the database, or its refusal, into our own error, which holds no secret."""
     try:
         yield
-    except OperationalError as error:
-        raise unavailable(connections, error) from None
     except DBAPIError as error:
         if isinstance(error.orig, InsufficientPrivilege):
             raise denied(error.orig) from None
-        if not error.connection_invalidated:
-            raise
-        raise unavailable(connections, error) from None
+        if isinstance(error.orig, LockNotAvailable):
+            raise stuck(error.orig) from None
+        is_refused = isinstance(error.orig, ReadOnlySqlTransaction)
+        if isinstance(error, OperationalError) or error.connection_invalidated or is_refused:
+            raise unavailable(connections, error) from None
+        raise
 
 
 def unavailable(connections: Engine, error: BaseException) -> DatabaseUnavailableError:
@@ -101,10 +150,23 @@ def unavailable(connections: Engine, error: BaseException) -> DatabaseUnavailabl
     where = f"{url.host or url.query.get('host') or 'local socket'}/{url.database or ''}"
     cause = getattr(error, "orig", None) or error
     reason = " ".join(str(cause).split()) or type(cause).__name__
-    return DatabaseUnavailableError(
-        f"the database at {where} cannot be used: {reason}",
-        remedy="see that it runs and that DATABASE_URL is right; `batchledger check` tells more",
-    )
+    remedy = next((remedy for kind, remedy in _REMEDIES.items() if isinstance(cause, kind)), _REMEDY)
+    return DatabaseUnavailableError(f"the database at {where} cannot be used: {reason}", remedy=remedy)
+
+
+_REMEDY: Final = (
+    "see that it runs, that it has room for `pool_size` connections, and that DATABASE_URL is right; "
+    "`batchledger check` tells more"
+)
+_REMEDIES: Final[Mapping[type[BaseException], str]] = MappingProxyType(
+    {
+        DiskFull: "make room on the disk of the database; the next run goes on from what was committed",
+        ReadOnlySqlTransaction: (
+            "let DATABASE_URL name a server that takes writes; with `target_session_attrs=read-write` in it "
+            "several hosts can be listed, and the one that does is found"
+        ),
+    }
+)
 
 
 def given_up(error: psycopg.Error) -> StatementFailedError:
@@ -112,6 +174,14 @@ def given_up(error: psycopg.Error) -> StatementFailedError:
     return StatementFailedError(
         f"the database gave up a statement: {error.diag.message_primary}",
         remedy="see what keeps it busy; else raise `statement_timeout_s` or `lock_timeout_s` in [database]",
+    )
+
+
+def stuck(error: LockNotAvailable) -> StatementFailedError:
+    """Say that somebody held a lock for longer than one may wait with everybody else behind."""
+    return StatementFailedError(
+        f"the database gave up a statement: {error.diag.message_primary}; nothing was changed",
+        remedy="see in pg_stat_activity whose transaction is open for long, and try again when it has ended",
     )
 
 

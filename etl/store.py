@@ -18,7 +18,7 @@ from psycopg.pq import Format
 from psycopg.types.numeric import Int8
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl.database import denied, given_up, unavailable
+from etl.database import at_work, denied, given_up, unavailable
 from etl.errors import ClaimLostError
 from etl.guard import Known
 from etl.ports import Applied, Scheduled
@@ -64,6 +64,14 @@ _GIVEN_UP: Final = (
 )
 """What psycopg counts among the failures of the database, although it is one statement that failed."""
 
+_UNAVAILABLE: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    # Which psycopg takes for a fault of its user's.
+    psycopg.errors.ReadOnlySqlTransaction,
+    SQLAlchemyError,
+)
+
 
 class PostgresLedger:
     """
@@ -98,7 +106,8 @@ class PostgresLedger:
             "host": self._host,
             "version": self._version,
         }
-        with self._cursor() as cursor:
+        # Were its number lost in a crash, the next run would get the same one, and with it this one's claims.
+        with self._durable_cursor() as cursor:
             return int(_one(_execute(cursor, _BEGIN_RUN, values))[0])
 
     def end_run(self, run_id: int, end: RunEnd) -> None:
@@ -111,8 +120,7 @@ class PostgresLedger:
             "requests": end.requests,
             **{verdict.value: end.verdicts.get(verdict, 0) for verdict in Verdict},
         }
-        with self._cursor() as cursor, cursor.connection.transaction():
-            cursor.execute("SET LOCAL synchronous_commit = on")
+        with self._durable_cursor() as cursor:
             _execute(cursor, _END_RUN, values)
         self._engine.dispose()
 
@@ -211,12 +219,19 @@ class PostgresLedger:
             _execute(cursor, _TICK, values)
 
     @contextmanager
+    def _durable_cursor(self) -> Iterator[Cursor[Any]]:
+        """Lend a cursor with one transaction, which is on disk, with all before it, when the block ends."""
+        with self._cursor() as cursor, cursor.connection.transaction():
+            cursor.execute("SET LOCAL synchronous_commit = on")
+            yield cursor
+
+    @contextmanager
     def _cursor(self) -> Iterator[Cursor[Any]]:
         """Lend a cursor of a pooled connection, on which every statement is a transaction of its own."""
         try:
             pooled = self._engine.raw_connection()
             try:
-                with _raw_cursor(pooled.driver_connection) as cursor:
+                with at_work(pooled) as connection, _raw_cursor(connection) as cursor:
                     yield cursor
             finally:
                 pooled.close()
@@ -224,14 +239,12 @@ class PostgresLedger:
             raise denied(error) from None
         except _GIVEN_UP as error:
             raise given_up(error) from None
-        except (psycopg.OperationalError, psycopg.InterfaceError, SQLAlchemyError) as error:
+        except _UNAVAILABLE as error:
             self._engine.dispose()
             raise unavailable(self._engine, error) from None
 
 
-def _raw_cursor(connection: object) -> RawCursor[Any]:
-    if not isinstance(connection, psycopg.Connection):
-        raise TypeError("the ledger needs psycopg")
+def _raw_cursor(connection: psycopg.Connection) -> RawCursor[Any]:
     cursor: RawCursor[Any] = RawCursor(connection)
     cursor.format = Format.BINARY
     return cursor
