@@ -155,7 +155,13 @@ class ProjectState(msgspec.Struct, frozen=True):
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt, in one run, to read one project. `error` is redacted; `*_ms` are milliseconds."""
+    """
+    One attempt, in one run, to read one project. `error` is redacted; `*_ms` are milliseconds.
+
+    `rule` says why a skipped one was: `held` (another run has the project, or has just read it) or `stopped`.
+    `is_settled` tells of an applied one whether the ledger then shows exactly what the answer shows: no batch
+    is missing, unlisted or carried.
+    """
 
     project_id: int
     verdict: Verdict
@@ -170,8 +176,23 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     totals: Totals | None = None
     digest: bytes | None = None
     etag: str | None = None
+    rule: str | None = None
+    is_settled: bool | None = None
     error_class: str | None = None
     error: str | None = None
+
+
+class LookedUp(msgspec.Struct, frozen=True):
+    """
+    Evidence on one batch beside the list: `found`, `not_found` or `inconclusive`, as its look-up came out.
+
+    `accepted` is the word of an operator that it is gone. `body` is what a look-up that found it answered, as
+    received; None for every other outcome.
+    """
+
+    batch_id: str
+    outcome: str
+    body: bytes | None = None
 
 
 class Moves(msgspec.Struct, frozen=True):
