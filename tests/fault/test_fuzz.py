@@ -1,0 +1,153 @@
+"""Any body at all: an error of ours, or every record accounted for and storable; and a ledger that holds."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import suppress
+from decimal import Decimal
+from random import Random
+from typing import TYPE_CHECKING, Any, Final, LiteralString
+
+import psycopg
+
+from etl.errors import PayloadError
+from etl.parse import error_text, error_type, parse_batch, parse_batches, parse_root, parse_workspace
+from etl.simulator.faults import Fault
+from tests.fault.bodies import a_body
+from tests.property.test_parse import (
+    assert_accounts_for,
+    assert_batch_is_storable,
+    assert_reject_is_storable,
+    is_storable,
+)
+from tests.worlds import FakeClock, WorldSource, a_run, a_world
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from etl.records import Snapshot
+    from etl.store import PostgresLedger
+    from tests.fault.recorder import Faults
+
+BODIES: Final = 500
+"""Bodies of one seed: six seeds make thousands, two hundred a hundred thousand."""
+
+RUNS: Final = 10
+"""Runs of one seed over a real ledger, each of which meets another body."""
+
+SHALLOW: Final = 400
+"""Brackets that every parser gets through; two may give up at different depths beyond."""
+
+LIST: Final = "/acme/cars/batches"
+
+
+def every_body(random: Random, check: Callable[[bytes], str]) -> Counter[str]:
+    """Check so many bodies; one that fails is shown, and the seed of its test makes it again."""
+    outcomes = Counter[str]()
+    for number in range(BODIES):
+        body = a_body(random)
+        try:
+            outcomes[check(body)] += 1
+        except Exception as error:
+            raise AssertionError(f"body {number}: {body[:2_000]!r}") from error
+    return outcomes
+
+
+def records_of(body: bytes) -> int | None:
+    """Count the records of a list with a parser that lets anything pass; None where there is no list."""
+    try:
+        text = body.decode("utf-8-sig", "surrogateescape")
+        whole = json.loads(text, strict=False, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        return None
+    records = whole.get("batches") if isinstance(whole, dict) else whole
+    return len(records) if isinstance(records, list) else None
+
+
+def sound_records(body: bytes) -> list[Any] | None:
+    """Read a list of records, with a parser that lets nothing pass; None where nothing can be said."""
+    try:
+        whole = json.loads(body.decode("utf-8-sig"), parse_float=Decimal, parse_constant=int)
+    except (ValueError, RecursionError, ArithmeticError):
+        return None
+    if body.count(b"[") + body.count(b"{") > SHALLOW or (isinstance(whole, dict) and "error" in whole):
+        return None
+    records = whole.get("batches") if isinstance(whole, dict) else whole
+    return records if isinstance(records, list) else None
+
+
+def assert_holds(body: bytes) -> str:
+    """See that a body is read wholly or not at all; return what became of it."""
+    try:
+        snapshot = parse_batches(body)
+    except PayloadError:
+        assert sound_records(body) is None
+        return "refused"
+    assert_accounts_for(snapshot, records_of(body) or 0)
+    for batch in snapshot.batches:
+        assert_batch_is_storable(batch)
+    for reject in snapshot.rejects:
+        assert_reject_is_storable(reject)
+    assert_tells_what_was_sent(snapshot, sound_records(body))
+    return "rejects" if snapshot.rejects else "read"
+
+
+def assert_tells_what_was_sent(snapshot: Snapshot, records: list[Any] | None) -> None:
+    rejected = {reject.position for reject in snapshot.rejects}
+    kept = [record for at, record in enumerate(records or ()) if at not in rejected]
+    sent = [(one["id"], one["images"], one.get("name"), one.get("numJobs")) for one in kept]
+    told = [(one.batch_id, one.images, one.name, one.num_jobs) for one in snapshot.batches]
+    assert records is None or sent == told
+
+
+def assert_the_others_hold(body: bytes) -> str:
+    """See that the other parsers give what can be stored, or an error of ours."""
+    with suppress(PayloadError):
+        parse_root(body)
+    with suppress(PayloadError):
+        parse_workspace(body, "acme")
+    assert is_storable(error_text(body))
+    assert is_storable(error_type(body))
+    try:
+        assert_batch_is_storable(parse_batch(body, "a"))
+    except PayloadError:
+        return "refused"
+    return "read"
+
+
+def test_no_body_brings_the_parser_down_or_lets_a_record_vanish(faults: Faults, fault_seed: int) -> None:
+    with faults(f"source: {BODIES} mutated bodies"):
+        outcomes = every_body(Random(fault_seed), assert_holds)
+    assert min(outcomes[one] for one in ("refused", "rejects", "read")) > BODIES // 20
+
+
+def test_no_body_brings_the_other_parsers_down(faults: Faults, fault_seed: int) -> None:
+    with faults(f"source: {BODIES} mutated answers of other kinds"):
+        assert every_body(Random(f"{fault_seed}/others"), assert_the_others_hold)["read"] > 0
+
+
+def test_no_body_brings_a_ledger_out_of_the_truth(
+    ledger: PostgresLedger, database: str, faults: Faults, fault_seed: int
+) -> None:
+    random, world, clock = Random(fault_seed), a_world(), FakeClock()
+    project = world.project("acme/cars")
+    source = WorldSource(world, clock)
+    with faults(f"source: a run, {RUNS} mutated bodies"):
+        a_run(ledger, [source], clock)
+        for _ in range(RUNS):
+            world.change(0.3)
+            source.faults.add(Fault.literal(a_body(random, list(project.batches))), path=LIST)
+            a_run(ledger, [source], clock)
+            clock.move(minutes=20)
+        assert {report.verdict.is_trusted for report in a_run(ledger, [source], clock).projects} == {True}
+        with psycopg.connect(database) as connection:
+            assert rows(connection, "SELECT * FROM analytics.invariant_violation") == []
+            errors = rows(connection, "SELECT DISTINCT error_class FROM ledger.observation")
+            there = rows(connection, "SELECT batch_id, images FROM analytics.batch WHERE gone_at IS NULL")
+    assert {error for (error,) in errors} <= {None, "PayloadError"}
+    assert dict(there) == {batch.id: batch.images for batch in project.batches.values()}
+
+
+def rows(connection: psycopg.Connection, query: LiteralString) -> list[tuple[Any, ...]]:
+    return connection.execute(query).fetchall()
