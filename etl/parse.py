@@ -98,6 +98,9 @@ _PLAIN_LIST: Final = msgspec.json.Decoder(_PlainList)
 _PLAIN: Final = msgspec.json.Decoder(_PlainBatch)
 _IDENTITY: Final = msgspec.json.Decoder(_Identity)
 _JSON: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant)
+_OUTLINE: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_constant)
+"""Leaves numbers as text, so that one that is too large spoils its own record and no other."""
+
 _EXTRA: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 _UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -246,9 +249,9 @@ def _opened(body: bytes | msgspec.Raw | None) -> object:
 
 def _opened_by_force(body: bytes) -> object:
     """Take apart what the strict decoder refuses as a whole, such as half a surrogate pair in one name."""
-    whole = _loads(body)
+    whole = _loads(body, _OUTLINE)
     if not isinstance(whole, (list, dict)):
-        return whole
+        return _loads(body)
     members = tuple(_members(_characters(body).strip()[1:-1]))
     if isinstance(whole, list):
         return [raw for _, raw in members]
@@ -258,7 +261,7 @@ def _opened_by_force(body: bytes) -> object:
 def _members(inside: str) -> Iterator[tuple[object, msgspec.Raw]]:
     end = 0
     while start := _MEMBER.search(inside, end):
-        value, end = _JSON.raw_decode(inside, start.start())
+        value, end = _OUTLINE.raw_decode(inside, start.start())
         yield value, msgspec.Raw(inside[start.start() : end].encode("utf-8", "surrogatepass"))
 
 
@@ -281,9 +284,9 @@ def _list_of(fields: Mapping[str, msgspec.Raw], key: str) -> Sequence[msgspec.Ra
     return records
 
 
-def _loads(body: bytes) -> object:
+def _loads(body: bytes, decoder: json.JSONDecoder = _JSON) -> object:
     try:
-        return _JSON.decode(_characters(body))
+        return decoder.decode(_characters(body))
     except (ValueError, RecursionError, decimal.InvalidOperation) as error:
         raise PayloadError(f"the answer is not JSON ({len(body)} bytes{_looks_like(body)})") from error
 
