@@ -6,10 +6,12 @@ import hashlib
 import time
 from datetime import datetime, timedelta
 from threading import Event
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 from structlog.contextvars import bound_contextvars
 
 from etl.errors import (
@@ -21,19 +23,40 @@ from etl.errors import (
     SourceError,
     StatementFailedError,
 )
-from etl.guard import Belief, Found, GuardRules, Inconclusive, Known, LookUp, NotFound, conclude, question
+from etl.guard import (
+    Belief,
+    Found,
+    GuardRules,
+    Inconclusive,
+    Known,
+    LookUp,
+    NotFound,
+    Question,
+    Surroundings,
+    conclude,
+    is_settled,
+    question,
+)
+from etl.neighbours import Neighbours
 from etl.parse import parse_batch, parse_batches
 from etl.plan import body_of
 from etl.ports import Clock, Ledger, Source
-from etl.records import Answer, Observation, ProjectState, Slug, Snapshot, Verdict
+from etl.records import Answer, LookedUp, Observation, ProjectState, Slug, Snapshot, Verdict
 from etl.report import ProjectReport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _log: Final = structlog.get_logger(__name__)
 
 _TICK: Final = timedelta(microseconds=1)
+
+HELD: Final = "held"
+STOPPED: Final = "stopped"
+"""Why a project was skipped: another run has it or has just read it; this one was asked to stop."""
+
+_CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+_CLOCK_REMEDY: Final = "see that the clocks of all hosts are right"
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -43,20 +66,48 @@ class Reading(msgspec.Struct, frozen=True):
     observation: Observation | None = None
 
 
+class Believed(msgspec.Struct, frozen=True):
+    """What is believed of the absences of one answer, and what it took to find out."""
+
+    belief: Belief
+    is_settled: bool
+    evidence: tuple[LookedUp, ...] = ()
+    requests: int = 0
+
+
+class LookedFor(msgspec.Struct, frozen=True):
+    """What came of asking for one batch."""
+
+    answer: LookUp
+    requests: int
+    body: bytes | None = None
+
+
 class Observer(msgspec.Struct, frozen=True):
     """
     Reads projects for one run, from several threads.
 
-    Once `stop` is set no further request is begun. `run_id` is None for a dry run, which writes nothing.
-    `until` is as for `etl.ports.Source`.
+    Args:
+        ledger: Where to write.
+        rules: The guard's thresholds.
+        neighbours: What the other projects can say of a loss.
+        clock: Tells the time.
+        stop: Once it is set no further request is begun.
+        until: As for `etl.ports.Source`.
+        run_id: None for a dry run, which writes nothing.
+        accepted: Batches whose absence an operator accepts.
+        has_told_of_clock: Set once it has been said that the clock is behind.
     """
 
     ledger: Ledger
     rules: GuardRules
+    neighbours: Neighbours
     clock: Clock
     stop: Event
     until: float
     run_id: int | None
+    accepted: frozenset[str] = frozenset()
+    has_told_of_clock: Event = msgspec.field(default_factory=Event)
 
     def observe(self, source: Source, state: ProjectState) -> Reading:
         """
@@ -67,10 +118,11 @@ class Observer(msgspec.Struct, frozen=True):
         """
         began_at = self.clock()
         with bound_contextvars(run=self.run_id, project=str(state.slug)):
+            self._mind_clock(state, began_at)
             try:
                 return self._observe(source, state)
             except ClaimLostError as error:
-                return skipped(state, self.clock(), str(error))
+                return skipped(state, self.clock(), HELD, str(error))
             except SourceError as error:
                 _log.warning("project failed", error=str(error), remedy=error.remedy)
                 return failed(state, error, self.clock(), began_at)
@@ -84,7 +136,25 @@ class Observer(msgspec.Struct, frozen=True):
                 _log.exception("project failed by a fault of ours")
                 return failed(state, _internal(error), self.clock(), began_at)
 
+    def _mind_clock(self, state: ProjectState, now: datetime) -> None:
+        """Say once a run that observations are dated later than the clock says, to keep them in order."""
+        if (
+            state.last_at is None
+            or state.last_at - now <= _CLOCK_TOLERANCE
+            or self.has_told_of_clock.is_set()
+        ):
+            return
+        self.has_told_of_clock.set()
+        _log.warning(
+            "the clock is behind the last observation; new ones are dated just after the last",
+            behind_s=round((state.last_at - now).total_seconds()),
+            remedy=_CLOCK_REMEDY,
+        )
+
     def _observe(self, source: Source, state: ProjectState) -> Reading:
+        if self.accepted:
+            # What is accepted is to be compared with the list, whether or not that is as it was.
+            state = replace(state, etag=None, digest=None)
         answer = source.batches(state.slug, etag=state.etag, until=self.until)
         if answer.body is None:
             return _unchanged(state, answer, None)
@@ -99,12 +169,13 @@ class Observer(msgspec.Struct, frozen=True):
         began = time.perf_counter()
         snapshot = _parsed(body, answer)
         parse_ms = (time.perf_counter() - began) * 1000
-        belief, requests = self._believe(source, state, snapshot, answer)
-        observation = _observation(state, answer, Verdict.CHANGED, digest, parse_ms, requests)
+        believed = self._believe(source, state, snapshot, answer)
+        belief = believed.belief
+        observation = _observation(state, answer, Verdict.CHANGED, digest, parse_ms, believed)
         if self.run_id is None:
             applied = self.ledger.preview(observation, snapshot, belief)
         else:
-            applied = self.ledger.apply(self.run_id, observation, snapshot, belief, body)
+            applied = self.ledger.apply(self.run_id, observation, snapshot, belief, body, believed.evidence)
         report = ProjectReport(
             slug=state.slug,
             verdict=applied.verdict,
@@ -116,37 +187,80 @@ class Observer(msgspec.Struct, frozen=True):
         _tell(report)
         return Reading(report)
 
-    def _believe(
-        self, source: Source, state: ProjectState, snapshot: Snapshot, answer: Answer
-    ) -> tuple[Belief, int]:
-        """Return what is believed of the absences, and how many requests it took to find out."""
+    def _believe(self, source: Source, state: ProjectState, snapshot: Snapshot, answer: Answer) -> Believed:
+        """Find out what is to be believed of the absences."""
         known = self.ledger.known(state.project_id) if state.last_at else Known()
+        at = _observed_at(state, answer.observed_at)
         asked = question(
             known,
             snapshot,
             self.rules,
             loss_suspected_since=state.loss_suspected_since,
-            at=_observed_at(state, answer.observed_at),
+            at=at,
+            surroundings=self._surroundings(state, snapshot, at),
+            accepted=self.accepted,
         )
+        control = self._control(source, state.slug, asked)
         told = {batch_id: self._look_up(source, state.slug, batch_id) for batch_id in asked.look_up}
-        look_ups: Mapping[str, LookUp] = {batch_id: look_up for batch_id, (look_up, _) in told.items()}
-        return conclude(known, asked, look_ups), sum(requests for _, requests in told.values())
+        look_ups = {batch_id: one.answer for batch_id, one in told.items() if one}
+        belief = conclude(asked, look_ups, control.answer if control else None)
+        asked_for = {asked.control.batch_id: control, **told} if asked.control else told
+        return Believed(
+            belief,
+            is_settled(known, snapshot, asked, belief),
+            (*_evidence(asked_for), *_acceptances(asked, belief)),
+            sum(one.requests for one in asked_for.values() if one),
+        )
 
-    def _look_up(self, source: Source, slug: Slug, batch_id: str) -> tuple[LookUp, int]:
+    def _surroundings(self, state: ProjectState, snapshot: Snapshot, at: datetime) -> Surroundings:
+        """Look around in the workspace, once a loss is suspected."""
+        if state.loss_suspected_since is None:
+            return Surroundings()
+        is_bare = not snapshot.present
+        return Surroundings(
+            is_listed=self.neighbours.is_listed(state.slug),
+            is_whole=self.neighbours.is_whole(state.slug),
+            witness=self.neighbours.witness(state.slug, at, self.ledger.known) if is_bare else None,
+        )
+
+    def _control(self, source: Source, slug: Slug, asked: Question) -> LookedFor | None:
+        control = asked.control
+        return self._look_up(source, control.slug or slug, control.batch_id) if control else None
+
+    def _look_up(self, source: Source, slug: Slug, batch_id: str) -> LookedFor | None:
+        """Ask for one batch; None if it is too late to ask."""
         if self.stop.is_set():
-            return Inconclusive(), 0
+            return None
         try:
             answer = source.batch(slug, batch_id, until=self.until)
-            return Found(parse_batch(body_of(answer), batch_id)), answer.requests
+            body = body_of(answer)
+            return LookedFor(Found(parse_batch(body, batch_id)), answer.requests, body)
         except NotVisibleError as error:
-            return NotFound(), error.requests
+            return LookedFor(NotFound(), error.requests)
         except SourceError as error:
             _log.info("look-up is inconclusive", batch=batch_id, error=str(error))
-            return Inconclusive(), error.requests
+            return LookedFor(Inconclusive(), error.requests)
 
 
-def skipped(state: ProjectState, at: datetime, why: str) -> Reading:
-    """Say that a project was due and not read by this run."""
+_OUTCOMES: Final[Mapping[type[LookUp], str]] = MappingProxyType(
+    {Found: "found", NotFound: "not_found", Inconclusive: "inconclusive"}
+)
+
+
+def _evidence(told: Mapping[str, LookedFor | None]) -> Iterator[LookedUp]:
+    for batch_id, one in told.items():
+        if one is not None:
+            yield LookedUp(batch_id, _OUTCOMES[type(one.answer)], one.body)
+
+
+def _acceptances(asked: Question, belief: Belief) -> Iterator[LookedUp]:
+    """Yield what an operator accepted, if it was; nothing is taken from a suspect answer."""
+    if belief.rule is None:
+        yield from (LookedUp(batch_id, "accepted") for batch_id in sorted(asked.accepted))
+
+
+def skipped(state: ProjectState, at: datetime, rule: str, why: str) -> Reading:
+    """Say that a project was due and not read by this run, by which rule, and in words."""
     observed_at = _observed_at(state, at)
     observation = Observation(
         project_id=state.project_id,
@@ -154,6 +268,7 @@ def skipped(state: ProjectState, at: datetime, why: str) -> Reading:
         started_at=observed_at,
         observed_at=observed_at,
         previous_at=state.last_trusted_at,
+        rule=rule,
     )
     return Reading(ProjectReport(slug=state.slug, verdict=Verdict.SKIPPED, error=why), observation)
 
@@ -212,7 +327,7 @@ def _observation(  # noqa: PLR0913, PLR0917 - all of one observation.
     verdict: Verdict,
     digest: bytes | None,
     parse_ms: float | None = None,
-    look_up_requests: int = 0,
+    believed: Believed | None = None,
 ) -> Observation:
     observed_at = _observed_at(state, answer.observed_at)
     return Observation(
@@ -222,13 +337,14 @@ def _observation(  # noqa: PLR0913, PLR0917 - all of one observation.
         observed_at=observed_at,
         previous_at=state.last_trusted_at,
         http_status=answer.http_status,
-        requests=answer.requests + look_up_requests,
+        requests=answer.requests + (believed.requests if believed else 0),
         body_bytes=len(answer.body) if answer.body is not None else None,
         fetch_ms=answer.fetch_ms,
         parse_ms=parse_ms,
         totals=state.totals,
         digest=digest,
         etag=answer.etag,
+        is_settled=believed.is_settled if believed else None,
     )
 
 

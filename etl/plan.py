@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from etl.records import Answer, ProjectState
-    from etl.settings import ProjectFilter
+    from etl.selection import ProjectFilter
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -76,7 +76,8 @@ class Plan(msgspec.Struct, frozen=True):
     """
     The projects of a run, the key of each workspace, and why some projects cannot be read.
 
-    `dropped` are those that the ledger follows and the settings do not ask for any more.
+    `dropped` are those that the ledger follows and the settings do not ask for any more, `listed` all that
+    the workspaces list, wanted or not.
     """
 
     projects: tuple[Project, ...]
@@ -84,6 +85,7 @@ class Plan(msgspec.Struct, frozen=True):
     refused: Mapping[Slug, SourceError]
     dropped: tuple[Slug, ...]
     problems: tuple[BatchledgerError, ...]
+    listed: frozenset[Slug] = frozenset()
 
 
 def look_around(accounts: Sequence[Account], *, until: float, stop: Event | None = None) -> Directory:
@@ -145,7 +147,8 @@ def make_plan(
     )
     refused = {slug: error for slug in slugs if (error := _refusal(slug, directory))}
     projects = tuple(directory.projects.get(slug, Project(slug)) for slug in slugs)
-    return Plan(projects, directory.sources, refused, dropped, _problems(directory, wanted, slugs))
+    problems = _problems(directory, wanted, slugs)
+    return Plan(projects, directory.sources, refused, dropped, problems, frozenset(directory.projects))
 
 
 def _problems(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.guard import (
     Belief,
+    Control,
     Found,
     GuardRules,
     Inconclusive,
@@ -17,10 +19,11 @@ from etl.guard import (
     NotFound,
     Question,
     Rule,
+    Surroundings,
     conclude,
     question,
 )
-from etl.records import Batch, Reject, Snapshot
+from etl.records import Batch, Reject, Slug, Snapshot
 
 IDS = "abcdefgh"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -67,78 +70,131 @@ rules = st.builds(
 sinces = st.none() | st.integers(-1, 3).map(lambda hours: NOW - timedelta(hours=hours))
 
 
+surroundings = st.builds(
+    Surroundings,
+    is_listed=st.booleans(),
+    is_whole=st.booleans(),
+    witness=st.none() | st.just(Control("w", Slug("acme", "ships"))),
+)
+
+
+class Case(NamedTuple):
+    known: Known
+    snapshot: Snapshot
+    rules: GuardRules
+    asked: Question
+    look_ups: dict[str, LookUp]
+    control: LookUp | None
+    belief: Belief
+
+    @property
+    def is_vouched(self) -> bool:
+        return isinstance(self.control, Found)
+
+
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Known, Snapshot, GuardRules, Question, dict[str, LookUp], Belief]:
+def cases(draw: st.DrawFn) -> Case:
     known, snapshot, rule = draw(knowns()), draw(snapshots()), draw(rules)
-    asked = question(known, snapshot, rule, loss_suspected_since=draw(sinces), at=NOW)
+    asked = question(
+        known,
+        snapshot,
+        rule,
+        loss_suspected_since=draw(sinces),
+        at=NOW,
+        surroundings=draw(surroundings),
+        accepted=draw(st.frozensets(st.sampled_from(IDS)) | st.just(frozenset[str]())),
+    )
     look_ups = draw(answers() | st.fixed_dictionaries({i: look_ups_of(i) for i in asked.look_up}))
-    return known, snapshot, rule, asked, look_ups, conclude(known, asked, look_ups)
-
-
-Case = tuple[Known, Snapshot, GuardRules, Question, dict[str, LookUp], Belief]
+    control = draw(st.just(Found(Batch("c", 7))) | st.none() | look_ups_of("c"))
+    return Case(known, snapshot, rule, asked, look_ups, control, conclude(asked, look_ups, control))
 
 
 @given(cases())
 def test_a_present_batch_is_never_gone_nor_missing_nor_asked_for(case: Case) -> None:
-    known, snapshot, _, asked, _, belief = case
-    absent = (known.listed | known.missing | known.unlisted) - snapshot.present
-    assert belief.gone | belief.missing | set(asked.look_up) <= absent
+    known, asked, belief = case.known, case.asked, case.belief
+    absent = (known.listed | known.missing | known.unlisted) - case.snapshot.present
+    assert belief.gone | belief.missing | set(asked.look_up) <= absent == asked.absent
     assert {batch.batch_id for batch in belief.found} <= absent
     assert not belief.gone & belief.missing
 
 
 @given(cases())
 def test_a_suspect_answer_takes_nothing(case: Case) -> None:
-    belief = case[-1]
-    if belief.rule is not None:
-        assert (belief.gone, belief.missing) == (frozenset(), frozenset())
+    if case.belief.rule is not None:
+        assert (case.belief.gone, case.belief.missing) == (frozenset(), frozenset())
 
 
 @given(cases())
-def test_nothing_is_gone_without_a_404_of_its_own_or_a_second_trusted_absence(case: Case) -> None:
-    known, _, _, asked, look_ups, belief = case
-    denied = {batch_id for batch_id in asked.look_up if isinstance(look_ups.get(batch_id), NotFound)}
-    assert belief.gone <= denied | known.missing
+def test_nothing_is_gone_without_a_404_that_counts_a_second_trusted_absence_or_an_operator(
+    case: Case,
+) -> None:
+    denied = {i for i in case.asked.look_up if isinstance(case.look_ups.get(i), NotFound)}
+    proven = denied if case.is_vouched else set[str]()
+    assert case.belief.gone <= proven | case.known.missing | case.asked.accepted
+
+
+@given(cases())
+def test_the_control_is_there_as_far_as_the_answer_shows_and_is_asked_for_with_others_only(
+    case: Case,
+) -> None:
+    control = case.asked.control
+    if control is not None:
+        assert case.asked.look_up
+        assert (control.batch_id in case.snapshot.present) is (control.slug is None)
+    elif case.snapshot.present:
+        assert not case.asked.look_up
 
 
 @given(cases())
 def test_no_more_look_ups_than_allowed_and_none_twice(case: Case) -> None:
-    _, _, rule, asked, _, _ = case
-    assert len(asked.look_up) == len(set(asked.look_up)) <= rule.max_lookups
-    assert set(asked.look_up) == asked.lost | set(asked.look_up) or len(asked.look_up) == (
-        0 if asked.is_final else rule.max_lookups
+    asked = case.asked
+    assert len(asked.look_up) == len(set(asked.look_up)) <= case.rules.max_lookups
+    left_open = asked.lost | asked.stale | asked.unlisted
+    assert set(asked.look_up) == left_open or len(asked.look_up) == (
+        0 if asked.is_final else case.rules.max_lookups
     )
 
 
 @given(cases())
 def test_a_trusted_answer_explains_every_absence(case: Case) -> None:
-    known, snapshot, _, _, _, belief = case
+    known, belief = case.known, case.belief
     if belief.rule is None:
-        assert (known.listed | known.missing) - snapshot.present <= belief.gone | belief.missing
+        assert (known.listed | known.missing) - case.snapshot.present <= belief.gone | belief.missing
         assert belief.missing <= known.listed
+        assert case.asked.accepted <= belief.gone
 
 
 @given(cases())
 def test_a_record_that_could_be_any_batch_lets_nothing_be_missing(case: Case) -> None:
-    known, snapshot, _, _, _, belief = case
-    if snapshot.has_unreadable and (known.listed | known.missing) - snapshot.present:
-        assert belief == Belief(rule=Rule.UNREADABLE_RECORD)
+    known = case.known
+    if case.snapshot.has_unreadable and (known.listed | known.missing) - case.snapshot.present:
+        assert case.belief == Belief(rule=Rule.UNREADABLE_RECORD)
 
 
 @given(cases())
 def test_a_list_that_is_shown_to_be_short_is_suspect_and_what_was_found_is_kept(case: Case) -> None:
-    known, _, _, asked, look_ups, belief = case
-    found = [batch_id for batch_id in asked.look_up if isinstance(look_ups.get(batch_id), Found)]
-    assert [batch.batch_id for batch in belief.found] == found
-    assert (belief.rule is Rule.SHORT_LIST) is bool(set(found) - known.unlisted)
+    found = [i for i in case.asked.look_up if isinstance(case.look_ups.get(i), Found)]
+    assert [batch.batch_id for batch in case.belief.found] == found
+    assert (case.belief.rule is Rule.SHORT_LIST) is bool(set(found) - case.known.unlisted)
+
+
+@given(cases())
+def test_a_listed_batch_that_a_look_up_denies_takes_the_word_from_every_absence(case: Case) -> None:
+    control, asked = case.asked.control, case.asked
+    is_denied = control is not None and control.slug is None and isinstance(case.control, NotFound)
+    if is_denied and (asked.lost or asked.stale):
+        assert case.belief.rule is not None
 
 
 @given(cases())
 def test_an_empty_list_is_believed_only_once_it_lasted_and_every_look_up_confirmed_it(case: Case) -> None:
-    known, snapshot, _, asked, look_ups, belief = case
-    if known.listed and not snapshot.batches and not snapshot.rejects and belief.rule is None:
+    known, snapshot, asked = case.known, case.snapshot, case.asked
+    is_empty = not snapshot.batches and not snapshot.rejects
+    if known.listed - asked.accepted and is_empty and case.belief.rule is None:
         examined = set(asked.look_up) - known.unlisted
         assert examined
-        assert all(isinstance(look_ups.get(batch_id), NotFound) for batch_id in examined)
+        assert all(isinstance(case.look_ups.get(batch_id), NotFound) for batch_id in examined)
         assert asked.suspicion is Rule.EMPTY_LIST
         assert not asked.is_final
+        assert asked.control is not None
+        assert case.is_vouched

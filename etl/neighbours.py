@@ -1,0 +1,64 @@
+"""The other projects of a workspace: is the whole of it suspected of a loss, and who can bear witness?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from etl.guard import Control, by_lot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+    from datetime import datetime
+
+    from etl.guard import Known
+    from etl.records import ProjectState, Slug
+
+
+class Neighbours:
+    """
+    The projects that hold batches, as the ledger had them when the run began.
+
+    Args:
+        states: What the ledger holds of each project.
+        listed: The projects that the workspaces list. One that its workspace leaves out (it is in the trash)
+            tells nothing of the others; where no list could be read, all count.
+    """
+
+    def __init__(self, states: Iterable[ProjectState], listed: Collection[Slug]) -> None:
+        self._listed = listed
+        self._suspected: dict[str, list[ProjectState]] = defaultdict(list)
+        self._sound: dict[str, list[ProjectState]] = defaultdict(list)
+        read = {slug.workspace for slug in listed}
+        for state in states:
+            workspace = state.slug.workspace
+            if state.is_tracked and state.totals.batches and (state.slug in listed or workspace not in read):
+                (self._suspected if state.loss_suspected_since else self._sound)[workspace].append(state)
+
+    def is_listed(self, slug: Slug) -> bool:
+        """Say whether the workspace lists the project."""
+        return slug in self._listed
+
+    def is_whole(self, slug: Slug) -> bool:
+        """Say whether there are other projects with batches, and every one is suspected of a loss."""
+        suspected = any(other.slug != slug for other in self._suspected[slug.workspace])
+        return suspected and not self._sound_beside(slug)
+
+    def witness(self, slug: Slug, at: datetime, known: Callable[[int], Known]) -> Control | None:
+        """
+        Choose a batch of a project without a suspected loss, another one at another time.
+
+        Args:
+            slug: The project for which a witness is wanted.
+            at: When.
+            known: Gives what is believed of a project's batches, by its number.
+        """
+        others = {str(other.slug): other for other in self._sound_beside(slug)}
+        first = by_lot(others, 1, at)
+        for name in (*first, *(other for other in others if other not in first)):
+            for batch_id in by_lot(known(others[name].project_id).listed, 1, at):
+                return Control(batch_id, others[name].slug)
+        return None
+
+    def _sound_beside(self, slug: Slug) -> list[ProjectState]:
+        return [other for other in self._sound[slug.workspace] if other.slug != slug]
