@@ -1,4 +1,4 @@
-"""What the faults share: a simulated API, a ledger, real processes, and how recovery from a fault is shown."""
+"""What tests of faults share: a simulated API, a ledger, real processes, and how recovery is shown."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import psycopg
 
 from etl.simulator import Simulator, truth_of
+from etl.sql import statement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +40,11 @@ LISTS: Final = "/*/*/batches"
 
 ALONE: Final = {"BATCHLEDGER_SYNC__CONCURRENCY": "1"}
 """One project after the other, so that a fault finds some done and some still to do."""
+
+
+def drawn(seed: int) -> Random:
+    """Return what draws the moments and kinds of faults: the same ones for the same seed."""
+    return Random(seed)  # noqa: S311 - reproducible, not secret.
 
 
 # Processes
@@ -172,6 +179,14 @@ State = dict[tuple[str, str], tuple[Any, ...]]
 """Name, images, jobs and time of upload of each batch, by project and id."""
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A moment: what the ledger believed, and the observation by which it had come to that."""
+
+    believed: State
+    observation_id: int
+
+
 @dataclass
 class Scene:
     """
@@ -244,17 +259,33 @@ class Scene:
         )
         return {(path, batch_id): tuple(values) for path, batch_id, *values in rows}
 
-    def rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
+    def rows(self, query: LiteralString, *values: object) -> list[tuple[Any, ...]]:
         """Ask the database."""
         with psycopg.connect(self.database) as connection:
-            return connection.execute(query).fetchall()
+            return connection.execute(query, values or None).fetchall()
 
-    def count(self, table: LiteralString) -> int:
-        """Count the rows of a table."""
-        counted: int = self.rows(f"SELECT count(*) FROM {table}")[0][0]
-        return counted
+    def waits_in(self, file: str) -> bool:
+        """Whether a statement of the program, by the name of its first file, waits for a lock."""
+        beginning = statement(file).text.splitlines()[0]
+        return any(waiting.startswith(beginning) for (waiting,) in self.rows(_WAITING))
 
     # What must hold
+
+    def mark(self) -> Mark:
+        """Remember this moment, when the ledger is the truth; let the source move once after it."""
+        newest = self.rows("SELECT coalesce(max(observation_id), 0) FROM analytics.observation")
+        return Mark(self.believed, newest[0][0])
+
+    def has_each_change_once(self, since: Mark) -> None:
+        """Whatever the source did in one go is there: one change of each batch that differs, no other."""
+        seen = [
+            (path, batch_id)
+            for observation_id, path, batch_id in self.rows(_CHANGED)
+            if observation_id > since.observation_id
+        ]
+        now, before = self.truth, since.believed
+        differing = {key for key in now.keys() | before.keys() if now.get(key) != before.get(key)}
+        assert sorted(seen) == sorted(differing)
 
     def holds(self) -> None:
         """The invariants hold, and no observed change is there twice, at any moment."""
@@ -282,17 +313,17 @@ class Scene:
             within_s: How long the way back may take from then on.
         """
         self.holds()
-        self._wait_for_leases(since + within_s)
+        self.wait_for_leases(since + within_s)
         self._is_whole(self.healthy_sync())
         recovery_s = time.monotonic() - since
         assert recovery_s <= within_s
-        before = self.count("analytics.batch_change")
+        before = self.rows(_CHANGED)
         self._is_whole(self.healthy_sync())
-        assert self.count("analytics.batch_change") == before
+        assert self.rows(_CHANGED) == before
         self._has_leaked_nothing()
         return recovery_s
 
-    def _wait_for_leases(self, until: float) -> None:
+    def wait_for_leases(self, until: float) -> None:
         """Wait for the runs that live, or that died and whose leases are not over."""
         while self.rows(_LEASED):
             assert time.monotonic() < until, "a lease is not over in time"
@@ -370,6 +401,22 @@ _TWICE: Final = """
     HAVING count(*) > 1
 """
 """More than one observation of a project in one run."""
+
+_WAITING: Final = """
+    SELECT query FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock'
+        AND application_name = 'batchledger'
+        AND datname = current_database()
+"""
+
+_CHANGED: Final = """
+    SELECT
+        observation_id,
+        workspace || '/' || project,
+        batch_id
+    FROM analytics.batch_change
+    ORDER BY 1, 2, 3
+"""
 
 _SUMS: Final = """
     SELECT
