@@ -114,7 +114,8 @@ def _be_a_run(threads: int) -> None:
     from etl.database import engine  # noqa: PLC0415
     from etl.log import configure  # noqa: PLC0415
     from etl.plan import Account  # noqa: PLC0415
-    from etl.settings import LogSettings, ProjectFilter  # noqa: PLC0415
+    from etl.selection import ProjectFilter  # noqa: PLC0415
+    from etl.settings import LogSettings  # noqa: PLC0415
     from etl.store import PostgresLedger  # noqa: PLC0415
     from etl.sync import Run, RunOptions  # noqa: PLC0415
 

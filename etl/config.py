@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from sqlalchemy.engine import URL
 
 from etl.errors import SettingsError
-from etl.settings import Key, ProjectFilter, Settings, WorkspaceSettings
+from etl.settings import Key, Settings, WorkspaceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Key",
     "Origins",
-    "ProjectFilter",
     "Settings",
     "engine_url",
     "load",

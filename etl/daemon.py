@@ -175,7 +175,13 @@ class Daemon:
             return Judgement(is_due=True)
         ticks = self.schedule.between(max(served + settled), now)
         grace = timedelta(seconds=self.limits.grace_s)
-        judgement = judge(ticks, now, grace=grace, is_catching_up=self._is_behind)
+        judgement = judge(
+            ticks,
+            now,
+            grace=grace,
+            is_catching_up=self._is_behind,
+            up_since=self._health.started_at,
+        )
         is_left_undone = self._is_behind and latest is not None and latest.is_served is False
         return msgspec.structs.replace(judgement, is_due=judgement.is_due or is_left_undone)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -13,8 +14,8 @@ from etl.records import Moves, Verdict
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from etl.guard import Belief, Known
-    from etl.records import Answer, Observation, Project, ProjectState, Slug, Snapshot
+    from etl.guard import Belief, GuardRules, Known
+    from etl.records import Answer, LookedUp, Observation, Project, ProjectState, Slug, Snapshot
 
 
 class Clock(Protocol):
@@ -78,24 +79,49 @@ class Ledger(Protocol):
         DatabaseUnavailableError: The database cannot be reached or went away; what was committed is whole.
     """
 
-    def begin_run(self, *, trigger: str, started_at: datetime) -> int:
-        """Open a run and return its id, which is also its claim number."""
+    def begin_run(
+        self, *, trigger: str, started_at: datetime, rules: GuardRules | None = None, is_whole: bool = True
+    ) -> int:
+        """
+        Open a run and return its id, which is also its claim number.
+
+        Args:
+            trigger: What starts it.
+            started_at: Now.
+            rules: The thresholds that it goes by, kept for a replay.
+            is_whole: Whether it was asked for every project and not for named ones.
+        """
         ...
 
     def end_run(self, run_id: int, end: RunEnd) -> None:
         """Close a run, give back what it still claims, and make all that it committed durable."""
         ...
 
-    def register(self, projects: Sequence[Project], *, at: datetime) -> Mapping[Slug, ProjectState]:
-        """Make sure that each project has its row, and return what is held of each."""
+    def register(
+        self,
+        projects: Sequence[Project],
+        *,
+        at: datetime,
+        max_ages_s: Mapping[Slug, int] = MappingProxyType({}),
+        is_whole: bool = True,
+    ) -> Mapping[Slug, ProjectState]:
+        """
+        Make sure that each project has its row and its promise, and return what is held of each.
+
+        Args:
+            projects: Those of this run.
+            at: Now.
+            max_ages_s: The promised maximum age in seconds; nothing is promised of a project without one.
+            is_whole: As for `begin_run`. Only then is a paused project followed again.
+        """
         ...
 
     def projects(self) -> Mapping[Slug, ProjectState]:
         """Return what is held of each project that the ledger knows, followed or not."""
         ...
 
-    def untrack(self, project_ids: Collection[int]) -> None:
-        """Mark projects that the settings do not ask for any more; their history stays."""
+    def untrack(self, project_ids: Collection[int], *, at: datetime) -> None:
+        """Pause projects that the settings do not ask for any more; their history stays."""
         ...
 
     def claim(self, run_id: int, project_ids: Collection[int]) -> Sequence[ProjectState]:
@@ -110,11 +136,17 @@ class Ledger(Protocol):
         """Return the ids of the project's batches that are not gone."""
         ...
 
-    def apply(
-        self, run_id: int, observation: Observation, snapshot: Snapshot, belief: Belief, body: bytes
+    def apply(  # noqa: PLR0913, PLR0917 - an observation, what is believed of it, and the evidence for that.
+        self,
+        run_id: int,
+        observation: Observation,
+        snapshot: Snapshot,
+        belief: Belief,
+        body: bytes,
+        look_ups: Sequence[LookedUp] = (),
     ) -> Applied:
         """
-        Write one project's answer in one transaction.
+        Write one project's answer, with the evidence for what is believed of it, in one transaction.
 
         Raises:
             ClaimLostError: The project is not ours any more. Nothing was written.

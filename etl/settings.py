@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -25,10 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from etl.guard import GuardRules
-from etl.records import Slug
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+from etl.selection import ProjectFilter
 
 # How values are read. No message quotes a value: it may be a secret that was put in the wrong place.
 
@@ -126,7 +122,19 @@ def _project_rule(value: str) -> str:
     return value
 
 
+def _age_rule(value: object) -> object:
+    """Read `workspace/project=7d`."""
+    if not isinstance(value, str):
+        return value
+    pattern, sign, age = value.partition("=")
+    if not sign:
+        raise ValueError("must be workspace/project=age, such as acme/archive-*=7d; 0 promises nothing")
+    return (pattern.strip(), age.strip())
+
+
 _Rule = Annotated[str, AfterValidator(_project_rule)]
+_Age = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0), le=timedelta(days=3660))]
+_AgeRule = Annotated[tuple[_Rule, _Age], BeforeValidator(_age_rule)]
 _SlugText = Annotated[str, StringConstraints(pattern=r"^[^/\s]+$")]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -342,6 +350,42 @@ class GuardSettings(_Section):
         )
 
 
+class FreshnessSettings(_Section):
+    """What is promised of the age of the numbers; `status` tells whether it is kept."""
+
+    max_age: _Age | None = Field(
+        default=None,
+        description="The longest time between two trusted readings of a project, such as `2h`; 0 "
+        "promises nothing. Unset: twice the longest time between two starts of `[schedule]`, and at least "
+        "2 hours. Set it where `sync` is started by cron less often than hourly.",
+    )
+    max_ages: Annotated[tuple[_AgeRule, ...], BeforeValidator(_items)] = Field(
+        default=(),
+        description='The same for some projects: `["acme/archive-*=7d", "acme/old=0"]`. The first rule that '
+        "matches counts.",
+    )
+
+
+class RetentionSettings(_Section):
+    """What `prune` keeps. Of the history itself it never drops anything."""
+
+    unchanged: _Age = Field(
+        default=timedelta(days=35),
+        ge=timedelta(days=31),
+        description="Age from which uneventful readings of one project and day are folded into one row. It "
+        "still tells when the first and the last of them was, and that there is no gap between them.",
+    )
+    payloads: _Age = Field(
+        default=timedelta(0),
+        description="Age from which the bodies of answers are dropped; 0 keeps them for ever. Without them "
+        "`explain` cannot show the bytes of that time, and `replay` begins where they do.",
+    )
+    every: _Age = Field(
+        default=timedelta(days=1),
+        description="Time after which the daemon prunes again; 0 leaves it to the command.",
+    )
+
+
 class LogSettings(_Section):
     """What is said on standard error, and how."""
 
@@ -425,6 +469,8 @@ class Settings(BaseSettings):
     sync: SyncSettings = SyncSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     guard: GuardSettings = GuardSettings()
+    freshness: FreshnessSettings = FreshnessSettings()
+    retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     database: DatabaseSettings = DatabaseSettings()
 
@@ -451,40 +497,3 @@ class Settings(BaseSettings):
     def project_filter(self) -> ProjectFilter:
         """The rules of `projects`, ready to decide."""
         return ProjectFilter(self.projects)
-
-
-class ProjectFilter:
-    """
-    Decides which projects are followed. An exclusion always wins, so the order of the rules means nothing.
-
-    Args:
-        rules: `workspace/project`, with `*` and `?` in either part; exclusions begin with `!`.
-    """
-
-    def __init__(self, rules: Iterable[str] = ()) -> None:
-        rules = tuple(rules)
-        self.has_rules = bool(rules)
-        slugs = [(rule.startswith("!"), Slug(*rule.removeprefix("!").split("/"))) for rule in rules]
-        self._excluded = tuple(slug for is_exclusion, slug in slugs if is_exclusion)
-        self._included = tuple(slug for is_exclusion, slug in slugs if not is_exclusion) or (Slug("*", "*"),)
-
-    def admits(self, slug: Slug) -> bool:
-        """Say whether the project is followed."""
-        return _matches(slug, self._included) and not _matches(slug, self._excluded)
-
-    @property
-    def named(self) -> tuple[Slug, ...]:
-        """The projects that are followed by exact name, in the order written: each must be visible."""
-        exact = (slug for slug in self._included if not {"*", "?"} & set(str(slug)))
-        return tuple(dict.fromkeys(slug for slug in exact if self.admits(slug)))
-
-    def unseen(self, visible: Collection[Slug]) -> tuple[Slug, ...]:
-        """Return the projects that are followed by exact name and that no key can see."""
-        return tuple(slug for slug in self.named if slug not in visible)
-
-
-def _matches(slug: Slug, patterns: Iterable[Slug]) -> bool:
-    return any(
-        fnmatchcase(slug.workspace, pattern.workspace) and fnmatchcase(slug.project, pattern.project)
-        for pattern in patterns
-    )

@@ -7,8 +7,10 @@ own, and a thousand small transactions a run leave no time for a second layer.
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -32,9 +34,9 @@ if TYPE_CHECKING:
     from psycopg import Cursor
     from sqlalchemy import Engine
 
-    from etl.guard import Belief
+    from etl.guard import Belief, GuardRules
     from etl.ports import RunEnd
-    from etl.records import Batch, Observation, Project, Reject, Snapshot
+    from etl.records import Batch, LookedUp, Observation, Project, Reject, Snapshot
 
 _FAST: Final = 1  # zlib's level: a third of the time of the default, for 2 % more bytes.
 
@@ -97,7 +99,9 @@ class PostgresLedger:
         self._version = version
         self._lease_s = lease_s
 
-    def begin_run(self, *, trigger: str, started_at: datetime) -> int:
+    def begin_run(
+        self, *, trigger: str, started_at: datetime, rules: GuardRules | None = None, is_whole: bool = True
+    ) -> int:
         """Open a run and return its id, which is also its claim number."""
         values = {
             "trigger": trigger,
@@ -105,6 +109,8 @@ class PostgresLedger:
             "lease_s": self._lease_s,
             "host": self._host,
             "version": self._version,
+            "is_whole": is_whole,
+            "guard": None if rules is None else msgspec.json.encode(rules).decode(),
         }
         # Were its number lost in a crash, the next run would get the same one, and with it this one's claims.
         with self._durable_cursor() as cursor:
@@ -124,14 +130,23 @@ class PostgresLedger:
             _execute(cursor, _END_RUN, values)
         self._engine.dispose()
 
-    def register(self, projects: Sequence[Project], *, at: datetime) -> Mapping[Slug, ProjectState]:
-        """Make sure that each project has its row, and return what is held of each."""
+    def register(
+        self,
+        projects: Sequence[Project],
+        *,
+        at: datetime,
+        max_ages_s: Mapping[Slug, int] = MappingProxyType({}),
+        is_whole: bool = True,
+    ) -> Mapping[Slug, ProjectState]:
+        """Make sure that each project has its row and its promise, and return what is held of each."""
         values = {
             "workspaces": [project.slug.workspace for project in projects],
             "projects": [project.slug.project for project in projects],
             "names": [project.name for project in projects],
             "types": [project.type for project in projects],
+            "max_ages_s": [max_ages_s.get(project.slug) for project in projects],
             "at": at,
+            "is_whole": is_whole,
         }
         with self._cursor() as cursor:
             _execute(cursor, _REGISTER, values)
@@ -144,10 +159,10 @@ class PostgresLedger:
             _execute(cursor, _PROJECTS, {})
             return _by_slug(_states(cursor, [row[0] for row in cursor]))
 
-    def untrack(self, project_ids: Collection[int]) -> None:
-        """Mark projects that the settings do not ask for any more; their history stays."""
+    def untrack(self, project_ids: Collection[int], *, at: datetime) -> None:
+        """Pause projects that the settings do not ask for any more; their history stays."""
         with self._cursor() as cursor:
-            _execute(cursor, _UNTRACK, {"project_ids": list(project_ids)})
+            _execute(cursor, _UNTRACK, {"project_ids": list(project_ids), "at": at})
 
     def claim(self, run_id: int, project_ids: Collection[int]) -> Sequence[ProjectState]:
         """Claim the projects that no living run holds, stalest first, and return what is held of each."""
@@ -166,11 +181,17 @@ class PostgresLedger:
             _execute(cursor, _KNOWN, {"project_id": project_id})
             return Known(*(frozenset(ids or ()) for ids in _one(cursor)))
 
-    def apply(
-        self, run_id: int, observation: Observation, snapshot: Snapshot, belief: Belief, body: bytes
+    def apply(  # noqa: PLR0913, PLR0917 - an observation, what is believed of it, and the evidence for that.
+        self,
+        run_id: int,
+        observation: Observation,
+        snapshot: Snapshot,
+        belief: Belief,
+        body: bytes,
+        look_ups: Sequence[LookedUp] = (),
     ) -> Applied:
         """
-        Write one project's answer in one transaction.
+        Write one project's answer, with the evidence for what is believed of it, in one transaction.
 
         Raises:
             ClaimLostError: The project is not ours any more. Nothing was written.
@@ -178,8 +199,8 @@ class PostgresLedger:
         values = {
             **_values(observation, snapshot, belief),
             **_reject_columns(snapshot.rejects),
+            **_evidence_columns({observation.digest: body}, look_ups),
             "run_id": run_id,
-            "body": zlib.compress(body, _FAST),
         }
         with self._cursor() as cursor:
             row = _execute(cursor, _APPLY, values).fetchone()
@@ -290,6 +311,26 @@ def _reject_columns(rejects: Sequence[Reject]) -> dict[str, list[Any]]:
     }
 
 
+def _evidence_columns(
+    listed: dict[bytes | None, bytes], look_ups: Sequence[LookedUp]
+) -> dict[str, list[Any]]:
+    digests = [None if look_up.body is None else _digest(look_up.body) for look_up in look_ups]
+    found = {_digest(look_up.body): look_up.body for look_up in look_ups if look_up.body is not None}
+    payloads = listed | found
+    return {
+        "payload_digests": list(payloads),
+        "payload_bodies": [zlib.compress(received, _FAST) for received in payloads.values()],
+        "payload_bytes": [len(received) for received in payloads.values()],
+        "look_up_batch_ids": [look_up.batch_id for look_up in look_ups],
+        "look_up_outcomes": [look_up.outcome for look_up in look_ups],
+        "look_up_digests": digests,
+    }
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.sha256(body).digest()
+
+
 def _verdict(belief: Belief, moves: Moves) -> Verdict:
     if belief.rule is not None:
         return Verdict.SUSPECT
@@ -312,6 +353,7 @@ def _values(observation: Observation, snapshot: Snapshot, belief: Belief) -> dic
         "parse_ms": observation.parse_ms,
         "digest": observation.digest,
         "etag": observation.etag,
+        "is_settled": observation.is_settled,
         "shown": _json(snapshot.batches),
         "found": _json(belief.found),
         "gone": list(belief.gone),
@@ -331,6 +373,7 @@ _RECORDED: Final = (
     "body_bytes",
     "fetch_ms",
     "digest",
+    "rule",
     "error_class",
     "error",
 )

@@ -13,12 +13,13 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from etl.guard import GuardRules
-from etl.observe import Observer, Reading, failed, skipped
+from etl.neighbours import Neighbours
+from etl.observe import HELD, STOPPED, Observer, Reading, failed, skipped
 from etl.plan import Account, Plan, look_around, make_plan
 from etl.ports import RunEnd
 from etl.records import Observation, ProjectState, Slug, Verdict
 from etl.report import ProjectReport, RunReport
-from etl.settings import ProjectFilter
+from etl.selection import ProjectFilter, Promise
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,10 +45,12 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     How to run.
 
     Args:
-        trigger: What started it: sync, schedule, demo.
+        trigger: What started it: sync, schedule, confirm, demo.
         projects: Which of the visible projects are wanted.
         only: Read these projects and no others, whatever `projects` says.
         rules: The guard's thresholds.
+        accepted: Batches of the one project in `only` whose absence an operator accepts.
+        promise: How old the numbers of a project may become.
         concurrency: Projects read at once.
         deadline_s: Seconds after which nothing more is begun.
         renew_s: Seconds between two renewals of the lease.
@@ -58,6 +61,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     projects: ProjectFilter
     only: tuple[Slug, ...] = ()
     rules: GuardRules = GuardRules()
+    accepted: frozenset[str] = frozenset()
+    promise: Promise = Promise()
     concurrency: int = 8
     deadline_s: float = 600.0
     renew_s: float = 15.0
@@ -110,7 +115,12 @@ class Run:
         plan = make_plan(directory, self._options.projects, followed, self._options.only)
         if self._options.is_dry:
             return self._report(None, started_at, plan, self._rehearse(plan, before))
-        run_id = self._ledger.begin_run(trigger=self._options.trigger, started_at=started_at)
+        run_id = self._ledger.begin_run(
+            trigger=self._options.trigger,
+            started_at=started_at,
+            rules=self._options.rules,
+            is_whole=not self._options.only,
+        )
         with bound_contextvars(run=run_id):
             report = self._report(run_id, started_at, plan, self._perform(run_id, plan, before))
             self._ledger.end_run(run_id, _end(report))
@@ -119,26 +129,35 @@ class Run:
     def _rehearse(self, plan: Plan, before: Mapping[Slug, ProjectState]) -> list[ProjectReport]:
         """Read and compare, without a claim and without a row."""
         states = [before.get(project.slug, ProjectState(0, project.slug)) for project in plan.projects]
-        reports = list[ProjectReport]()
-        for reading in self._readings(None, plan, states):
+        reports, neighbours = list[ProjectReport](), Neighbours(before.values(), plan.listed)
+        for reading in self._readings(None, plan, states, neighbours):
             if reading is not None:
                 reports.append(reading.report)
                 self._progress(reading.report, len(states))
         return reports
 
     def _perform(self, run_id: int, plan: Plan, before: Mapping[Slug, ProjectState]) -> list[ProjectReport]:
-        states = self._ledger.register(plan.projects, at=self._clock())
+        slugs = [project.slug for project in plan.projects]
+        states = self._ledger.register(
+            plan.projects,
+            at=self._clock(),
+            max_ages_s={slug: age for slug in slugs if (age := self._options.promise.of(slug))},
+            is_whole=not self._options.only,
+        )
         if plan.dropped:
-            self._ledger.untrack([before[slug].project_id for slug in plan.dropped])
+            dropped = [before[slug].project_id for slug in plan.dropped]
+            self._ledger.untrack(dropped, at=self._clock())
         claimed = self._ledger.claim(run_id, [state.project_id for state in states.values()])
         # Another run may have read a project, and ended, while this one was still listing what there is.
         stale = [state for state in claimed if state.last_trusted_at == _last_trusted_at(before, state.slug)]
         taken = states.keys() - {state.slug for state in stale}
-        others = [skipped(states[slug], self._clock(), _HELD) for slug in taken]
-        return self._write(run_id, len(states), _chain(others, self._readings(run_id, plan, stale)))
+        others = [skipped(states[slug], self._clock(), HELD, _HELD) for slug in taken]
+        neighbours = Neighbours(before.values(), plan.listed)
+        readings = self._readings(run_id, plan, stale, neighbours)
+        return self._write(run_id, len(states), _chain(others, readings))
 
     def _readings(
-        self, run_id: int | None, plan: Plan, states: Sequence[ProjectState]
+        self, run_id: int | None, plan: Plan, states: Sequence[ProjectState], neighbours: Neighbours
     ) -> Iterator[Reading | None]:
         """Read each project that can be read. Yields each as it is done, and None while nothing is."""
         for state in states:
@@ -153,12 +172,22 @@ class Run:
                         project=str(state.slug),
                     )
                 yield failed(state, error, self._clock())
-        yield from self._read(run_id, plan, [state for state in states if state.slug not in plan.refused])
+        readable = [state for state in states if state.slug not in plan.refused]
+        yield from self._read(run_id, plan, readable, neighbours)
 
     def _read(
-        self, run_id: int | None, plan: Plan, states: Sequence[ProjectState]
+        self, run_id: int | None, plan: Plan, states: Sequence[ProjectState], neighbours: Neighbours
     ) -> Iterator[Reading | None]:
-        observer = Observer(self._ledger, self._options.rules, self._clock, self._stop, self._until, run_id)
+        observer = Observer(
+            ledger=self._ledger,
+            rules=self._options.rules,
+            neighbours=neighbours,
+            clock=self._clock,
+            stop=self._stop,
+            until=self._until,
+            run_id=run_id,
+            accepted=self._options.accepted,
+        )
         done: SimpleQueue[Reading | BaseException] = SimpleQueue()
 
         def work(state: ProjectState) -> None:
@@ -177,7 +206,7 @@ class Run:
 
     def _read_one(self, observer: Observer, plan: Plan, state: ProjectState) -> Reading:
         if self._stop.is_set():
-            return skipped(state, self._clock(), _STOPPED)
+            return skipped(state, self._clock(), STOPPED, _STOPPED)
         return observer.observe(plan.sources[state.slug.workspace], state)
 
     def _write(self, run_id: int, total: int, readings: Iterator[Reading | None]) -> list[ProjectReport]:

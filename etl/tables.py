@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import (
+    ARRAY,
     REAL,
     BigInteger,
     Boolean,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -71,7 +73,11 @@ run: Final = Table(
         primary_key=True,
         comment="Number of the run; also the number that its claims carry.",
     ),
-    _text("trigger", "What started it: sync (a command), schedule (the daemon), demo.", nullable=False),
+    _text(
+        "trigger",
+        "What started it: sync (a command), schedule (the daemon), confirm (an operator), demo.",
+        nullable=False,
+    ),
     _at("started_at", "When it began."),
     _at("leased_until", "When its claims lapse unless it renews them, by the database's clock."),
     _at("ended_at", "When it ended; NULL while it runs, and for ever if it died.", nullable=True),
@@ -91,7 +97,15 @@ run: Final = Table(
     ),
     _text("host", "Name of the machine that it ran on.", nullable=False),
     _text("version", "Version of batchledger that ran it.", nullable=False),
-    CheckConstraint("trigger IN ('sync', 'schedule', 'demo')", name="trigger"),
+    Column(
+        "is_whole",
+        Boolean,
+        comment="Whether it was asked for every project and not for named ones; NULL: it was not noted.",
+    ),
+    Column("guard", JSONB, comment="The thresholds that the guard went by; NULL: they were not noted."),
+    # A run that died is found without a look at the others.
+    Index("ix_run_unended", "started_at", postgresql_where=text("ended_at IS NULL")),
+    CheckConstraint("trigger IN ('sync', 'schedule', 'confirm', 'demo')", name="trigger"),
     CheckConstraint("outcome IN ('completed', 'partial', 'stopped', 'deadline')", name="outcome"),
     CheckConstraint("(ended_at IS NULL) = (outcome IS NULL)", name="ended"),
     comment="One run: one pass over the projects that were due.",
@@ -133,6 +147,17 @@ project: Final = Table(
     _at(
         "loss_suspected_since",
         "Observation that first disbelieved a loss, with no trusted one since; NULL: none.",
+        nullable=True,
+    ),
+    Column(
+        "is_settled",
+        Boolean,
+        comment="Whether the last answer shows all that is believed: nothing of it is missing, unlisted or "
+        "carried; NULL: never observed.",
+    ),
+    _count(
+        "max_age_s",
+        "Promised: no more than so many seconds between two trusted observations; NULL: nothing is promised.",
         nullable=True,
     ),
     UniqueConstraint("workspace", "project"),
@@ -177,7 +202,11 @@ observation: Final = Table(
         "changed, unchanged (both trusted), suspect (read, but an absence is not believed), failed, skipped.",
         nullable=False,
     ),
-    _text("rule", "The rule that made it suspect; NULL for every other verdict."),
+    _text(
+        "rule",
+        "The rule that made it suspect; of a skipped one held (another run had the project) or stopped; NULL "
+        "for every other verdict.",
+    ),
     _at("started_at", "When the attempt that decided it began; the answer may be as old as this."),
     _at("observed_at", "When the answer, or the failure, was complete."),
     _at(
@@ -208,6 +237,31 @@ observation: Final = Table(
     Column("digest", LargeBinary, comment="SHA-256 of the body; NULL: there was none, or a 304."),
     _text("error_class", "Kind of the error; NULL: it did not fail."),
     _text("error", "What went wrong, without secrets; NULL: nothing."),
+    Column(
+        "is_settled",
+        Boolean,
+        comment="Whether after it nothing was missing, unlisted or carried; NULL: never observed.",
+    ),
+    Column(
+        "gap_reasons",
+        ARRAY(Text),
+        comment="Why the stretch since previous_at, which it ends, is a gap, by time; NULL: it is none.",
+    ),
+    Column(
+        "late_s",
+        Double,
+        comment="Seconds by which it came later than promised; NULL: in time, or nothing was promised.",
+    ),
+    _at(
+        "span_from",
+        "observed_at of the first of the observations folded into it; NULL: it stands for itself.",
+        nullable=True,
+    ),
+    _count(
+        "span_count",
+        "Observations that it stands for, itself included; NULL: it stands for itself.",
+        nullable=True,
+    ),
     UniqueConstraint("run_id", "project_id"),
     Index(
         "ix_observation_project_id_observed_at", "project_id", "observed_at", postgresql_include=["verdict"]
@@ -217,10 +271,25 @@ observation: Final = Table(
         "ix_observation_untrusted",
         "project_id",
         "observed_at",
-        postgresql_where=text("verdict IN ('failed', 'suspect')"),
+        postgresql_where=text("verdict IN ('failed', 'suspect', 'skipped')"),
+    ),
+    Index(
+        "ix_observation_gap",
+        "project_id",
+        "observed_at",
+        postgresql_where=text("gap_reasons IS NOT NULL"),
     ),
     CheckConstraint("verdict IN ('changed', 'unchanged', 'suspect', 'failed', 'skipped')", name="verdict"),
-    CheckConstraint("(rule IS NOT NULL) = (verdict = 'suspect')", name="rule"),
+    CheckConstraint(
+        "(rule IS NOT NULL) = (verdict = 'suspect') OR (verdict = 'skipped' AND rule IN ('held', 'stopped'))",
+        name="rule",
+    ),
+    CheckConstraint("gap_reasons IS NULL OR verdict IN ('changed', 'unchanged')", name="gap"),
+    CheckConstraint("late_s IS NULL OR (late_s > 0 AND gap_reasons IS NOT NULL)", name="late"),
+    CheckConstraint(
+        "(span_from IS NULL) = (span_count IS NULL) AND span_from < observed_at AND span_count > 1",
+        name="span",
+    ),
     CheckConstraint("(error_class IS NOT NULL) = (verdict = 'failed')", name="error"),
     CheckConstraint("started_at <= observed_at", name="order"),
     CheckConstraint("previous_at < observed_at", name="previous"),
@@ -329,8 +398,10 @@ payload: Final = Table(
     "payload",
     metadata,
     Column("digest", LargeBinary, primary_key=True, comment="SHA-256 of the body as received."),
-    Column("body", LargeBinary, nullable=False, comment="The body, compressed by zlib."),
+    Column("body", LargeBinary, comment="The body, compressed by zlib; NULL: dropped for its age."),
     _count("body_bytes", "Size of the body before compression."),
+    _at("pruned_at", "When the body was dropped for its age; NULL: it is here.", nullable=True),
+    CheckConstraint("(body IS NULL) = (pruned_at IS NOT NULL)", name="pruned"),
     comment="One distinct response body. Equal bodies are stored once.",
 )
 
@@ -352,6 +423,40 @@ reject: Final = Table(
     comment="One record of a list that could not be used.",
 )
 
+look_up: Final = Table(
+    "look_up",
+    metadata,
+    Column(
+        "observation_id",
+        BigInteger,
+        ForeignKey(observation.c.observation_id),
+        nullable=False,
+        comment="The observation that asked.",
+    ),
+    _batch_id("The batch that was asked for."),
+    _text(
+        "outcome",
+        "found, not_found, inconclusive (it told nothing), accepted (an operator took its absence for true).",
+        nullable=False,
+    ),
+    Column("digest", LargeBinary, comment="SHA-256 of the body that answered; NULL: there was none."),
+    PrimaryKeyConstraint("observation_id", "batch_id"),
+    CheckConstraint("outcome IN ('found', 'not_found', 'inconclusive', 'accepted')", name="outcome"),
+    CheckConstraint("(digest IS NOT NULL) = (outcome = 'found')", name="digest"),
+    comment="One batch that an observation asked for on its own, and what came of it.",
+)
+
+pause: Final = Table(
+    "pause",
+    metadata,
+    Column("project_id", Integer, ForeignKey(project.c.project_id), nullable=False, comment="The project."),
+    _at("from_at", "The run that found that the settings do not ask for it any more."),
+    _at("to_at", "The run that found that they do again; NULL: not yet.", nullable=True),
+    PrimaryKeyConstraint("project_id", "from_at"),
+    CheckConstraint("from_at <= to_at", name="order"),
+    comment="One stretch of time in which the settings did not ask for a project.",
+)
+
 tick: Final = Table(
     "tick",
     metadata,
@@ -359,13 +464,14 @@ tick: Final = Table(
     _at("scheduled_at", "When a run was due."),
     _text(
         "reason",
-        "missed (nobody was there to start it), coalesced (one run made up for several), overlap (the run "
-        "before was still going).",
+        "down (no daemon was running), missed (it could not start a run), coalesced (one run made up for "
+        "several), overlap (the run before was still going).",
         nullable=False,
     ),
     _at("recorded_at", "When that was noticed."),
     _text("host", "Name of the machine that noticed it.", nullable=False),
     UniqueConstraint("host", "scheduled_at"),
-    CheckConstraint("reason IN ('missed', 'coalesced', 'overlap')", name="reason"),
+    Index("ix_tick_scheduled_at", "scheduled_at"),
+    CheckConstraint("reason IN ('down', 'missed', 'coalesced', 'overlap')", name="reason"),
     comment="One scheduled time at which no run started, and why.",
 )

@@ -22,13 +22,13 @@ MOST: Final = 1000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SAMPLE_FROM: Final = datetime(2024, 1, 1, tzinfo=UTC)
 _SAMPLE: Final = 100
-"""Ticks that are looked at for the shortest gap of a cron expression: fixed ones, for a fixed offset."""
+"""Ticks that are looked at for the gaps of a cron expression: fixed ones, for a fixed offset."""
 
 _STEP: Final = timedelta(microseconds=1)
 
 
 class Absence(msgspec.Struct, frozen=True):
-    """A tick at which no run started, and why: missed, coalesced or overlap."""
+    """A tick at which no run started, and why: down, missed, coalesced or overlap."""
 
     scheduled_at: datetime
     reason: str
@@ -58,12 +58,17 @@ class Schedule:
 
     def __init__(self, settings: ScheduleSettings, host: str) -> None:
         self._next = _cron(settings) if settings.interval is None else _grid(settings.interval)
-        longest = min(timedelta(seconds=settings.jitter_s), _shortest_gap(self._next))
+        longest = min(timedelta(seconds=settings.jitter_s), *_gaps(self._next))
         self.offset: Final = _share(host) * longest
 
     def after(self, moment: datetime) -> datetime:
         """Return the first tick after a moment."""
         return self._next(moment - self.offset) + self.offset
+
+    @property
+    def longest_gap(self) -> timedelta:
+        """The longest time between two ticks, of those that are looked at."""
+        return max(_gaps(self._next))
 
     def between(self, since: datetime, until: datetime) -> tuple[datetime, ...]:
         """Return the ticks after `since` and not after `until`; of more than a thousand, the latest."""
@@ -77,7 +82,9 @@ class Schedule:
         return tuple(takewhile(lambda tick: tick <= until, _ticks(self.after, since)))
 
 
-def judge(ticks: Sequence[datetime], now: datetime, *, grace: timedelta, is_catching_up: bool) -> Judgement:
+def judge(
+    ticks: Sequence[datetime], now: datetime, *, grace: timedelta, is_catching_up: bool, up_since: datetime
+) -> Judgement:
     """
     Say whether the latest of the ticks is to be run now, and what becomes of the others.
 
@@ -87,6 +94,7 @@ def judge(ticks: Sequence[datetime], now: datetime, *, grace: timedelta, is_catc
         grace: A latest tick that is older than this is missed.
         is_catching_up: Nobody could run until now, at a start or while the database was away. Then a run is
             due however late it is, and it does not make the ticks before it less missed.
+        up_since: When the daemon was started. Before that there was none.
     """
     if not ticks:
         return Judgement(is_due=False)
@@ -94,7 +102,8 @@ def judge(ticks: Sequence[datetime], now: datetime, *, grace: timedelta, is_catc
     is_due = is_catching_up or not is_late
     reason = "coalesced" if is_due and not is_catching_up else "missed"
     without = ticks if is_late else ticks[:-1]
-    return Judgement(is_due=is_due, absences=absent(without, reason))
+    down = [tick for tick in without if tick < up_since]
+    return Judgement(is_due=is_due, absences=absent(down, "down") + absent(without[len(down) :], reason))
 
 
 def absent(ticks: Sequence[datetime], reason: str) -> tuple[Absence, ...]:
@@ -131,9 +140,9 @@ def _cron(settings: ScheduleSettings) -> Callable[[datetime], datetime]:
     return following
 
 
-def _shortest_gap(following: Callable[[datetime], datetime]) -> timedelta:
+def _gaps(following: Callable[[datetime], datetime]) -> Iterator[timedelta]:
     ticks = islice(_ticks(following, _SAMPLE_FROM), _SAMPLE)
-    return min(later - earlier for earlier, later in pairwise(ticks))
+    return (later - earlier for earlier, later in pairwise(ticks))
 
 
 def _share(host: str) -> float:

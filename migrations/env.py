@@ -23,6 +23,21 @@ _LIMITS = {
     "statement_timeout": "15min",
 }
 
+# To call a function of analytics is to read the private tables, and a new function may be called by everybody.
+# Where roles have been granted what they need, nobody else is let in.
+_CLOSE = """
+DO $close$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_default_acl
+        WHERE defaclnamespace = pg_catalog.to_regnamespace('analytics') AND defaclobjtype = 'f'
+    ) THEN
+        REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA analytics, ledger FROM PUBLIC;
+    END IF;
+END
+$close$
+"""
+
 
 def _configure(connection: Connection | None) -> None:
     context.configure(
@@ -54,6 +69,7 @@ def _run(connection: Connection | None) -> None:
         if connection is None or not _has_schema(connection):
             context.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
         context.run_migrations()
+        context.execute(_CLOSE)
 
 
 def _has_schema(connection: Connection) -> bool:

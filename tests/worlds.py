@@ -19,7 +19,7 @@ from etl.errors import (
 from etl.parse import error_type
 from etl.plan import Account
 from etl.records import Answer
-from etl.settings import ProjectFilter
+from etl.selection import ProjectFilter
 from etl.simulator.answer import Request, conditional
 from etl.simulator.api import Api, default_key
 from etl.simulator.faults import Delivery, Faults

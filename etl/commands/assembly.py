@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Final
@@ -21,9 +21,11 @@ from etl.embedded import default_home, server
 from etl.errors import DeadlineError
 from etl.plan import Account
 from etl.ports import Clock
+from etl.selection import Promise
 from etl.settings import DatabaseSettings, Settings
 from etl.store import PostgresLedger
 from etl.sync import Run, RunOptions
+from etl.ticks import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from etl.records import Slug
     from etl.settings import SourceSettings
     from etl.sync import Progress
+
+_LEAST_PROMISE: Final = timedelta(hours=2)
+"""For who runs `sync` hourly from cron, of which the settings know nothing: one run may go wrong."""
 
 _RENEWALS: Final = 4
 """Renewals in the time of one lease, so that a slow one or two do not lose it."""
@@ -185,11 +190,21 @@ def run_options(
         projects=settings.project_filter,
         only=only,
         rules=settings.guard.rules,
+        promise=promise(settings),
         concurrency=settings.sync.concurrency,
         deadline_s=settings.sync.deadline_s,
         renew_s=settings.sync.lease_s / _RENEWALS,
         is_dry=is_dry,
     )
+
+
+def promise(settings: Settings) -> Promise:
+    """Return what is promised of the age of each project's numbers."""
+    age = settings.freshness.max_age
+    if age is None:
+        age = max(2 * Schedule(settings.schedule, "").longest_gap, _LEAST_PROMISE)
+    rules = [(pattern, int(most.total_seconds())) for pattern, most in settings.freshness.max_ages]
+    return Promise(int(age.total_seconds()), rules)
 
 
 def patience(settings: Settings) -> float:

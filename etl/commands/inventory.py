@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from etl.commands.queries import ProjectStatus
     from etl.plan import Directory
-    from etl.settings import ProjectFilter, Settings
+    from etl.selection import ProjectFilter
+    from etl.settings import Settings
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ believed AS (
         num_jobs = project.num_jobs + moved.num_jobs_delta,
         digest = CASE WHEN NOT %(is_pending)s THEN %(digest)s::bytea END,
         etag = CASE WHEN NOT %(is_pending)s THEN %(etag)s::text END,
+        is_settled = %(is_settled)s,
         loss_suspected_since = CASE
             WHEN %(is_loss)s THEN coalesce(project.loss_suspected_since, %(observed_at)s::timestamptz)
         END
@@ -54,7 +55,10 @@ observed AS (
         batches_returned,
         images_delta,
         num_jobs_delta,
-        digest
+        digest,
+        is_settled,
+        gap_reasons,
+        late_s
     )
     SELECT
         %(run_id)s,
@@ -84,9 +88,24 @@ observed AS (
         moved.returned,
         moved.images_delta,
         moved.num_jobs_delta,
-        %(digest)s
+        %(digest)s,
+        %(is_settled)s,
+        judged.gap_reasons,
+        judged.late_s
     FROM moved
     CROSS JOIN believed
+    LEFT JOIN LATERAL (
+        SELECT
+            stretch.gap_reasons,
+            stretch.late_s
+        FROM ledger.stretch(
+            %(project_id)s::integer,
+            %(previous_at)s::timestamptz,
+            %(observed_at)s::timestamptz
+        ) AS stretch
+        -- Only a trusted observation ends a gap.
+        WHERE %(rule)s::text IS NULL
+    ) AS judged ON TRUE
     RETURNING
         observation_id,
         verdict
@@ -206,6 +225,7 @@ rolled_up AS (
         batches_entered = day.batches_entered + EXCLUDED.batches_entered,
         batches_left = day.batches_left + EXCLUDED.batches_left
 ),
+-- Every body that is not here yet, or not any more: that of the list, and those that answered look-ups.
 archived AS (
     INSERT INTO ledger.payload (
         digest,
@@ -213,11 +233,45 @@ archived AS (
         body_bytes
     )
     SELECT
-        %(digest)s,
-        %(body)s,
-        %(body_bytes)s
+        received.digest,
+        received.body,
+        received.body_bytes
     FROM held
-    ON CONFLICT (digest) DO NOTHING
+    CROSS JOIN unnest(
+        %(payload_digests)s::bytea[],
+        %(payload_bodies)s::bytea[],
+        %(payload_bytes)s::integer[]
+    ) AS received (digest, body, body_bytes)
+    -- ON CONFLICT would lock the row of a body that many projects share, such as the empty list.
+    WHERE NOT EXISTS (
+        SELECT FROM ledger.payload
+        WHERE payload.digest = received.digest
+            AND payload.body IS NOT NULL
+    )
+    ORDER BY received.digest
+    ON CONFLICT (digest) DO UPDATE SET
+        body = EXCLUDED.body,
+        pruned_at = NULL
+    WHERE payload.body IS NULL
+),
+asked AS (
+    INSERT INTO ledger.look_up (
+        observation_id,
+        batch_id,
+        outcome,
+        digest
+    )
+    SELECT
+        observed.observation_id,
+        look_up.batch_id,
+        look_up.outcome,
+        look_up.digest
+    FROM observed
+    CROSS JOIN unnest(
+        %(look_up_batch_ids)s::text[],
+        %(look_up_outcomes)s::text[],
+        %(look_up_digests)s::bytea[]
+    ) AS look_up (batch_id, outcome, digest)
 ),
 rejected AS (
     INSERT INTO ledger.reject (

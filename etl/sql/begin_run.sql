@@ -4,13 +4,17 @@ INSERT INTO ledger.run (
     started_at,
     leased_until,
     host,
-    version
+    version,
+    is_whole,
+    guard
 )
 VALUES (
     %(trigger)s,
     %(started_at)s,
     clock_timestamp() + make_interval(secs => %(lease_s)s),
     %(host)s,
-    %(version)s
+    %(version)s,
+    %(is_whole)s,
+    %(guard)s::jsonb
 )
 RETURNING run_id

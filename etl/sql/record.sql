@@ -18,6 +18,7 @@ incoming AS (
         %(images)s::bigint[],
         %(num_jobs)s::bigint[],
         %(digest)s::bytea[],
+        %(rule)s::text[],
         %(error_class)s::text[],
         %(error)s::text[]
     ) AS observation (
@@ -34,6 +35,7 @@ incoming AS (
         images,
         num_jobs,
         digest,
+        rule,
         error_class,
         error
     )
@@ -68,8 +70,12 @@ INSERT INTO ledger.observation (
     images_delta,
     num_jobs_delta,
     digest,
+    rule,
     error_class,
-    error
+    error,
+    is_settled,
+    gap_reasons,
+    late_s
 )
 SELECT
     %(run_id)s,
@@ -93,9 +99,23 @@ SELECT
     0,
     0,
     incoming.digest,
+    incoming.rule,
     incoming.error_class,
-    incoming.error
+    incoming.error,
+    project.is_settled,
+    judged.gap_reasons,
+    judged.late_s
 FROM incoming
+INNER JOIN ledger.project
+    ON project.project_id = incoming.project_id
+LEFT JOIN LATERAL (
+    SELECT
+        stretch.gap_reasons,
+        stretch.late_s
+    FROM ledger.stretch(incoming.project_id, incoming.previous_at, incoming.observed_at) AS stretch
+    -- Only a trusted observation ends a gap.
+    WHERE incoming.verdict = 'unchanged'
+) AS judged ON TRUE
 LEFT JOIN mine
     ON mine.project_id = incoming.project_id
 WHERE mine.project_id IS NOT NULL

@@ -296,7 +296,7 @@ def test_registering_the_same_again_touches_no_row(book: Book) -> None:
 def test_a_name_is_refreshed_and_what_is_not_said_is_kept(book: Book) -> None:
     book.ledger.register([Project(CARS, "Cars", "object-detection")], at=NOON)
     book.ledger.register([Project(CARS, "Motor cars", None)], at=a_minute(5))
-    book.ledger.untrack([book.project_id])
+    book.ledger.untrack([book.project_id], at=NOON)
     book.ledger.register([Project(CARS)], at=a_minute(6))
     assert book.ask("SELECT name, type, first_seen_at, is_tracked FROM ledger.project") == [
         ("Motor cars", "object-detection", NOON, True)
@@ -305,13 +305,13 @@ def test_a_name_is_refreshed_and_what_is_not_said_is_kept(book: Book) -> None:
 
 def test_what_is_not_asked_for_any_more_is_marked_and_comes_back(book: Book) -> None:
     ships = book.register(SHIPS)
-    book.ledger.untrack([book.project_id])
+    book.ledger.untrack([book.project_id], at=NOON)
     assert {slug: state.is_tracked for slug, state in book.ledger.projects().items()} == {
         CARS: False,
         SHIPS: True,
     }
     before = book.contents()
-    book.ledger.untrack([book.project_id])
+    book.ledger.untrack([book.project_id], at=NOON)
     assert book.contents() == before
     assert book.register(CARS) != ships
     assert all(state.is_tracked for state in book.ledger.projects().values())

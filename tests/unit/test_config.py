@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import create_engine
 
-from etl.config import ProjectFilter, engine_url, load, places, required_keys, secrets_of
+from etl.config import engine_url, load, places, required_keys, secrets_of
 from etl.errors import SettingsError
 from etl.guard import GuardRules
 from etl.records import Slug
+from etl.selection import ProjectFilter
 from etl.settings import Settings
 
 if TYPE_CHECKING:

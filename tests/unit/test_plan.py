@@ -20,7 +20,7 @@ from etl.errors import (
 )
 from etl.plan import Account, Plan, look_around, make_plan
 from etl.records import Answer, ProjectState, Slug
-from etl.settings import ProjectFilter
+from etl.selection import ProjectFilter
 
 AT = datetime(2024, 2, 3, 12, 0, tzinfo=UTC)
 CARS, DRONES, OTHERS = Slug("acme", "cars"), Slug("acme", "drones"), Slug("globex", "helmets")
