@@ -168,33 +168,25 @@ def check(context: typer.Context, *, json: Json = False) -> int:
 def migrate(
     context: typer.Context,
     *,
-    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL; connect to nothing.")] = False,
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Print the SQL, or that of --roles; connect to nothing.")
+    ] = False,
+    roles: Annotated[
+        bool, typer.Option("--roles", help="Then make a role that writes and one that reads, and grant.")
+    ] = False,
+    writer: Annotated[
+        str, typer.Option(metavar="ROLE", help="With --roles: the one that writes.")
+    ] = "batchledger_writer",
+    reader: Annotated[
+        str, typer.Option(metavar="ROLE", help="With --roles: the one that reads schema analytics.")
+    ] = "batchledger_reader",
 ) -> int:
     """Bring the schema to the revision of this program."""
-    from etl import database
+    from etl.commands import migration
+    from etl.roles import named
 
-    session = _session(context)
-    if sql:
-        sys.stdout.write(database.migration_sql())
-        return 0
-    from etl.commands.assembly import open_database
-
-    settings = session.settings()
-    with (
-        open_database(settings, session.environ) as place,
-        database.connect(place.uri, place.limits) as connection,
-    ):
-        before = database.revision(connection)
-        if not database.is_behind(before):
-            database.require_head(connection)
-            session.out.print(f"The schema is at {before}, as it should be.", soft_wrap=True)
-            return 0
-        connection.rollback()
-        database.migrate(connection)
-        session.out.print(
-            f"The schema is at {database.head()}; it was {before or 'not there'}.", soft_wrap=True
-        )
-    return 0
+    granted = named(writer, reader) if roles else None
+    return migration.print_sql(granted) if sql else migration.run(_session(context), granted)
 
 
 @app.command(epilog=examples("projects"))

@@ -18,7 +18,9 @@ from psycopg import sql
 
 from etl.database import connect, engine, migrate
 from etl.embedded import server
+from etl.roles import Roles, grant
 from etl.store import PostgresLedger
+from tests.logins import LOGINS, OWNER, as_owner, as_superuser, as_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +44,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 # Postgres. One server a version, shared by all workers; a migrated template; a copy of it for each test.
+# The owner migrates, and all else is done as the writer, as it should be in earnest. A test that needs more
+# says so, with `tests.logins`.
 
 _HOMES: Final = "BATCHLEDGER_TEST_HOMES"
 _TEMPLATE: Final = "migrated"
@@ -91,9 +95,11 @@ def quiet_database() -> Iterator[str]:
     """Give the URI of a migrated database on a server of its own, where nobody else writes."""
     home = Path(os.environ[_HOMES], f"quiet-{os.getpid()}-{next(_numbers)}")
     with server(home, settings=_SETTINGS) as uri:
-        with connect(uri) as connection:
-            migrate(connection)
-        yield uri
+        with psycopg.connect(uri, autocommit=True) as connection:
+            _make_logins(connection)
+            _execute(connection, "ALTER DATABASE batchledger OWNER TO {}", OWNER)
+        _populate(uri)
+        yield as_writer(uri)
 
 
 @pytest.fixture(scope="session")
@@ -102,20 +108,20 @@ def new_database(postgres: str) -> NewDatabase:
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         _make_template(connection, postgres)
-    return lambda: _copy(postgres, _TEMPLATE)
+    return lambda: _copy(as_writer(postgres), _TEMPLATE)
 
 
 @pytest.fixture
 def database(new_database: NewDatabase) -> Iterator[str]:
-    """Give the URI of a migrated database of this test's own."""
+    """Give the URI of a migrated database of this test's own, for the role that writes it."""
     with new_database() as uri:
         yield uri
 
 
 @pytest.fixture
 def empty_database(postgres: str) -> Iterator[str]:
-    """Give the URI of a database of this test's own that was never migrated."""
-    with _copy(postgres, "template0") as uri:
+    """Give the URI of a database of this test's own that was never migrated, for the role that owns it."""
+    with _copy(as_owner(postgres), "template0") as uri:
         yield uri
 
 
@@ -132,21 +138,35 @@ def _make_template(connection: psycopg.Connection, postgres: str) -> None:
     found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_TEMPLATE,)).fetchone()
     if found:
         return
-    connection.execute("CREATE DATABASE unfinished")
-    with connect(_named(postgres, "unfinished")) as target:
-        migrate(target)
+    _make_logins(connection)
+    _execute(connection, "CREATE DATABASE unfinished OWNER {}", OWNER)
+    _populate(_named(postgres, "unfinished"))
     _execute(connection, "ALTER DATABASE unfinished RENAME TO {}", _TEMPLATE)
 
 
+def _make_logins(connection: psycopg.Connection) -> None:
+    """Make the roles that log in; what they may do, the owner says in each database."""
+    _execute(connection, "CREATE ROLE {} LOGIN CREATEROLE", OWNER)
+    for group, login in LOGINS.items():
+        _execute(connection, "CREATE ROLE {} NOLOGIN", group)
+        _execute(connection, "CREATE ROLE {} LOGIN IN ROLE {}", login, group)
+
+
+def _populate(uri: str) -> None:
+    with connect(as_owner(uri)) as target:
+        migrate(target)
+        grant(target, Roles())
+
+
 @contextmanager
-def _copy(postgres: str, template: str) -> Iterator[str]:
+def _copy(server: str, template: str) -> Iterator[str]:
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        _execute(connection, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    with psycopg.connect(as_superuser(server), autocommit=True) as connection:
+        _execute(connection, "CREATE DATABASE {} TEMPLATE {} OWNER {}", name, template, OWNER)
     try:
-        yield _named(postgres, name)
+        yield _named(server, name)
     finally:
-        with psycopg.connect(postgres, autocommit=True) as connection:
+        with psycopg.connect(as_superuser(server), autocommit=True) as connection:
             _execute(connection, "DROP DATABASE {} WITH (FORCE)", name)
 
 

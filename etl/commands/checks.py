@@ -14,6 +14,7 @@ from etl.config import origins
 from etl.database import connect, head, is_behind, revision
 from etl.errors import BatchledgerError, NotVisibleError, SettingsError, SourceError
 from etl.plan import look_around
+from etl.roles import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,7 +147,10 @@ def _database(settings: Settings, environ: Mapping[str, str]) -> Iterator[Findin
             connect(database.uri, database.limits) as connection,
         ):
             yield _server(database, connection)
-            yield _schema(database, connection)
+            schema = _schema(database, connection)
+            yield schema
+            if schema.verdict == "ok":
+                yield from _rights(database, connection)
     except BatchledgerError as error:
         yield _fault("database", error)
 
@@ -183,6 +187,19 @@ def _schema(database: Database, connection: Connection) -> Finding:
         remedy="run `batchledger migrate`",
         exit_code=_EXIT_FAULT,
     )
+
+
+def _rights(database: Database, connection: Connection) -> Iterator[Finding]:
+    """Say what a role of the user's own may not do; that of the embedded database may do everything."""
+    absent = () if database.is_embedded else lacking(connection)
+    if absent:
+        yield Finding(
+            verdict="fault",
+            subject="database",
+            said=f"the role of DATABASE_URL lacks {', '.join(absent)}",
+            remedy="run `batchledger migrate --roles` as the owner of the schema; grant it batchledger_writer",
+            exit_code=_EXIT_SETTINGS,
+        )
 
 
 def _fault(subject: Literal["settings", "key", "database"], error: BatchledgerError) -> Finding:

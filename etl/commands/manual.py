@@ -38,6 +38,8 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
         "migrate": (
             ("batchledger migrate", "bring the schema to this program's revision"),
             ("batchledger migrate --sql", "print the SQL for a database administrator"),
+            ("batchledger migrate --roles", "also set up the roles that write and read"),
+            ("batchledger migrate --roles --sql", "print the SQL of the roles alone"),
         ),
         "projects": (
             ("batchledger projects", "what the keys can see, and what is followed"),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 import pytest
 
+from tests.logins import as_reader
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -117,7 +119,7 @@ _COLUMNS: Final = """
 
 @pytest.fixture(scope="module")
 def connection(new_database: NewDatabase) -> Iterator[psycopg.Connection]:
-    with new_database() as uri, psycopg.connect(uri) as opened:
+    with new_database() as uri, psycopg.connect(as_reader(uri)) as opened:
         yield opened
 
 

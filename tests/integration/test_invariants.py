@@ -11,6 +11,7 @@ import pytest
 from etl.database import engine
 from etl.simulator.faults import Fault
 from etl.store import PostgresLedger
+from tests.logins import as_owner
 from tests.worlds import FakeClock, WorldSource, a_run, a_world
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ BROKEN: Final = {
 
 @pytest.fixture(scope="module")
 def connection(new_database: NewDatabase) -> Iterator[psycopg.Connection]:
-    """Give a ledger with history of every kind; a test takes back what it broke."""
-    with new_database() as uri, psycopg.connect(uri) as opened:
+    """Give a ledger with history of every kind; a test takes back what it broke, which only the owner can."""
+    with new_database() as uri, psycopg.connect(as_owner(uri)) as opened:
         connections = engine(uri)
         _fill(PostgresLedger(connections, host="here", version="test"))
         connections.dispose()

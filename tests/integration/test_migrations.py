@@ -20,6 +20,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from etl.database import connect, head, migrate, migration_sql, require_head, revision
 from etl.errors import SchemaMismatchError
 from etl.tables import metadata
+from tests.logins import as_owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,9 +95,9 @@ def alembic(uri: str, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def migrated(new_database: NewDatabase) -> Iterator[str]:
-    """Give one migrated database to all tests that only look at it."""
+    """Give one migrated database to all tests that only look at it, all of it."""
     with new_database() as uri:
-        yield uri
+        yield as_owner(uri)
 
 
 def test_there_is_one_head_and_the_program_knows_it() -> None:
@@ -132,7 +133,7 @@ def test_the_models_are_the_tables_with_every_constraint_and_comment(
         metadata.create_all(connection)
         connection.commit()
     with new_database() as uri:
-        migrated, modelled = catalogue(uri), catalogue(empty_database)
+        migrated, modelled = catalogue(as_owner(uri)), catalogue(empty_database)
     for kind in ("relations", "columns", "constraints", "indexes"):
         assert _of_tables(modelled[kind]) == _of_tables(migrated[kind]), kind
 
@@ -277,7 +278,7 @@ def test_a_database_that_was_never_migrated_is_refused(empty_database: str) -> N
 def test_a_revision_that_the_program_does_not_know_is_refused(
     database: str, found: str, words: str, remedy: str
 ) -> None:
-    with psycopg.connect(database, autocommit=True) as other:
+    with psycopg.connect(as_owner(database), autocommit=True) as other:
         other.execute("UPDATE ledger.alembic_version SET version_num = %s", (found,))
     with connect(database) as connection, pytest.raises(SchemaMismatchError, match=words) as raised:
         require_head(connection)

@@ -8,6 +8,7 @@ import psycopg
 from sqlalchemy import text
 
 from etl.commands import queries
+from tests.logins import as_owner
 
 _GROWN = """
 WITH
@@ -39,7 +40,7 @@ CROSS JOIN projects
 
 
 def test_status_fetches_the_last_observations_and_not_those_of_a_year(database: str) -> None:
-    with psycopg.connect(database, autocommit=True) as connection:
+    with psycopg.connect(as_owner(database), autocommit=True) as connection:
         connection.execute(_GROWN)
         connection.execute("ANALYZE")
 

@@ -20,6 +20,7 @@ from etl.simulator.evolution import happen
 from etl.simulator.faults import Fault
 from etl.simulator.truth import project_truth
 from etl.store import PostgresLedger
+from tests.logins import as_owner
 from tests.property.oracle import Change, Held, Oracle, Told
 from tests.worlds import FakeClock, WorldSource, a_run, a_world
 
@@ -448,8 +449,8 @@ _EVOLUTIONS: Final[dict[str, Callable[[Project, Random, int, datetime], None]]] 
 
 @pytest.fixture(scope="module")
 def place(new_database: NewDatabase) -> Iterator[tuple[psycopg.Connection, PostgresLedger]]:
-    """Give one database for all examples, and a connection that looks into it."""
-    with new_database() as uri, psycopg.connect(uri, autocommit=True) as connection:
+    """Give one database for all examples, and a connection that looks into it and empties it."""
+    with new_database() as uri, psycopg.connect(as_owner(uri), autocommit=True) as connection:
         connection.execute("SET timezone = 'UTC'")
         connections = engine(uri)
         yield connection, PostgresLedger(connections, host="here", version="test")
