@@ -250,19 +250,33 @@ class PostgresLedger:
     def _cursor(self) -> Iterator[Cursor[Any]]:
         """Lend a cursor of a pooled connection, on which every statement is a transaction of its own."""
         try:
-            pooled = self._engine.raw_connection()
-            try:
-                with at_work(pooled) as connection, _raw_cursor(connection) as cursor:
-                    yield cursor
-            finally:
-                pooled.close()
+            with self._connection() as connection, _raw_cursor(connection) as cursor:
+                yield cursor
         except psycopg.errors.InsufficientPrivilege as error:
             raise denied(error) from None
         except _GIVEN_UP as error:
             raise given_up(error) from None
         except _UNAVAILABLE as error:
+            # What one connection has lost, the others mostly have, too.
             self._engine.dispose()
             raise unavailable(self._engine, error) from None
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection]:
+        pool, pooled, is_lost = self._engine.pool, self._engine.raw_connection(), False
+        try:
+            with at_work(pooled) as connection:
+                yield connection
+        except _UNAVAILABLE:
+            is_lost = True
+            raise
+        finally:
+            # The pool would try to roll back what is lost, and print a traceback. One that was disposed of in
+            # the meantime closes nothing any more.
+            if is_lost or self._engine.pool is not pool:
+                pooled.invalidate()
+            else:
+                pooled.close()
 
 
 def _raw_cursor(connection: psycopg.Connection) -> RawCursor[Any]:
