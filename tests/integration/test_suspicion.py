@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from etl.guard import GuardRules
-from etl.records import Moves, Slug, Verdict
+from etl.records import Moves, Verdict
 from etl.simulator.faults import Fault
 from tests.integration.test_run import LIST, LOOK_UPS, PATH, Scene
 from tests.worlds import a_world
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from etl.report import ProjectReport, RunReport
 
-CARS: Final = Slug("acme", "cars")
 DRONES: Final = "acme/drones"
 LISTS: Final = "/acme/*/batches"
 BATCHES: Final = "/acme/*/batches/*"

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from etl.guard import GuardRules
 
@@ -95,6 +95,14 @@ class Page:
         return frozenset(row.batch_id for row in self.rows) | self.unusable
 
 
+@dataclass(frozen=True)
+class _Case:
+    """What else bears on an answer: is the project listed, and what did an operator accept?"""
+
+    is_listed: bool
+    accepted: frozenset[str]
+
+
 class UnexpectedError(AssertionError):
     """The run did something that no rule asks for."""
 
@@ -155,7 +163,15 @@ class Oracle:
         """The list could not be read: nothing that is believed changes."""
         self._tell("failed", None, self._ordered(at), [])
 
-    def answers(self, at: datetime, body: bytes | None, look_ups: Mapping[str, bytes | int]) -> None:
+    def answers(
+        self,
+        at: datetime,
+        body: bytes | None,
+        look_ups: Mapping[str, bytes | int],
+        *,
+        is_listed: bool = True,
+        accepted: Collection[str] = (),
+    ) -> None:
         """
         The list was answered, and so was each look-up.
 
@@ -163,35 +179,44 @@ class Oracle:
             at: When the list was complete.
             body: Its body; None: not changed since the last one that left nothing open.
             look_ups: The body of a batch that was found, or the status without one, by id.
+            is_listed: Whether the workspace lists the project.
+            accepted: Batches whose absence an operator accepts.
         """
         at = self._ordered(at)
-        if body is None or body == self.settled_body:
+        if not accepted and (body is None or body == self.settled_body):
             _expect(look_ups.keys() == set(), "nobody is asked about what has not changed")
             self._tell("unchanged", None, at, [])
             self._still_so(at)
             return
-        page = read_page(body)
-        if page is None:
+        page = read_page(body or b"")
+        if page is None or body is None:
             _expect(look_ups.keys() == set(), "nobody is asked after an answer that cannot be read")
             self._tell("failed", None, at, [])
             return
-        self._examine(at, page, look_ups, body)
+        self._examine(at, page, look_ups, body, _Case(is_listed, frozenset(accepted)))
 
-    def _examine(self, at: datetime, page: Page, look_ups: Mapping[str, bytes | int], body: bytes) -> None:
+    def _examine(
+        self, at: datetime, page: Page, look_ups: Mapping[str, bytes | int], body: bytes, case: _Case
+    ) -> None:
         there = {key: held for key, held in self.batches.items() if held.gone_at is None}
-        absent = {key: held for key, held in there.items() if key not in page.present}
+        taken = (there.keys() - page.present) & case.accepted
+        absent = {key: there[key] for key in there.keys() - page.present - taken}
         stale = {key for key, held in absent.items() if held.missing_since}
         hidden = {key for key, held in absent.items() if held.unlisted_since and not held.missing_since}
         lost = absent.keys() - stale - hidden
-        listed = sum(1 for one in there.values() if not one.missing_since and not one.unlisted_since)
-        suspicion = self._suspicion(page, len(lost), len(stale), listed)
-        is_early = self.loss_since is None or at - self.loss_since < self.rules.hold
-        is_final = suspicion == "unreadable_record" or (suspicion is not None and is_early)
-        self._expect_questions(look_ups, set() if is_final else lost, set() if is_final else hidden)
-        found = _found(look_ups)
-        denied = {key for key, answer in look_ups.items() if answer == 404}
-        rule = suspicion if is_final else _rule(suspicion, lost & look_ups.keys(), found.keys(), denied)
-        gone = set() if rule else denied | stale
+        judged = [one for key, one in there.items() if key not in taken]
+        listed = sum(1 for one in judged if not one.missing_since and not one.unlisted_since)
+        suspicion = self._suspicion(page, len(lost), len(stale | taken), listed)
+        final = self._final(suspicion, at, is_listed=case.is_listed)
+        groups = [] if final else [lost, stale, hidden]
+        control = self._expect_questions(look_ups, groups, page)
+        found = _found({key: answer for key, answer in look_ups.items() if key in absent})
+        is_vouched = control is not None and bool(_found({control: look_ups[control]}))
+        denied = {key for key in absent if look_ups.get(key) == 404 and is_vouched}
+        rule = final or _rule(suspicion, (lost | stale) & look_ups.keys(), found.keys(), denied)
+        if rule is None and (lost or stale) and control and look_ups[control] == 404:
+            rule = "contradiction"
+        gone = set() if rule else denied | stale | taken
         missing = set() if rule else lost - gone
         self.loss_since = _loss_since(self.loss_since, rule, at)
         changes = [*self._show(at, page, found, is_trusted=rule is None), *self._leave(at, gone)]
@@ -201,8 +226,8 @@ class Oracle:
         verdict = "suspect" if rule else "changed" if changes else "unchanged"
         self._tell(verdict, rule, at, changes)
 
-    def _suspicion(self, page: Page, lost: int, stale: int, listed: int) -> str | None:
-        if page.has_unreadable and (lost or stale):
+    def _suspicion(self, page: Page, lost: int, others: int, listed: int) -> str | None:
+        if page.has_unreadable and (lost or others):
             return "unreadable_record"
         if not lost:
             return None
@@ -211,15 +236,25 @@ class Oracle:
         is_large = lost >= self.rules.min_loss and lost > self.rules.max_loss_share * listed
         return "large_loss" if is_large else None
 
+    def _final(self, suspicion: str | None, at: datetime, *, is_listed: bool) -> str | None:
+        """Name what no look-up can lift. This project has no other beside it that could bear witness."""
+        is_early = self.loss_since is None or at - self.loss_since < self.rules.hold
+        if suspicion == "empty_list" and not is_early:
+            return "whole_workspace" if is_listed else "empty_list"
+        return suspicion if suspicion == "unreadable_record" or is_early else None
+
     def _expect_questions(
-        self, look_ups: Mapping[str, bytes | int], lost: set[str], hidden: set[str]
-    ) -> None:
-        asked = look_ups.keys()
-        first = min(len(lost), self.rules.max_lookups)
-        then = min(len(hidden), self.rules.max_lookups - first)
-        _expect(asked <= lost | hidden, "only the absent are asked about")
-        _expect(len(asked & lost) == first, f"{first} of the lost are asked about")
-        _expect(len(asked & hidden) == then, f"{then} of the unlisted are asked about")
+        self, look_ups: Mapping[str, bytes | int], groups: list[set[str]], page: Page
+    ) -> str | None:
+        """Each group in its turn, as far as the number allows, and one batch of the list; return that."""
+        asked, left = set(look_ups), self.rules.max_lookups
+        for group in groups:
+            _expect(len(asked & group) == min(len(group), left), f"{left} of {group} are asked about")
+            left -= len(asked & group)
+        beside = asked.difference(*groups)
+        has_control = len(asked) > len(beside) and bool(page.present)
+        _expect(beside <= page.present and len(beside) == has_control, f"{beside} is the control")
+        return next(iter(beside), None)
 
     def _show(self, at: datetime, page: Page, found: Mapping[str, Row], *, is_trusted: bool) -> list[Change]:
         changes = []
@@ -411,7 +446,7 @@ def _rule(suspicion: str | None, examined: set[str], found: Any, denied: set[str
 
 
 def _loss_since(since: datetime | None, rule: str | None, at: datetime) -> datetime | None:
-    if rule in ("empty_list", "large_loss", "unconfirmed_loss"):
+    if rule in ("empty_list", "large_loss", "unconfirmed_loss", "whole_workspace"):
         return since or at
     return None
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from etl.database import engine
 from etl.guard import GuardRules
+from etl.records import Slug
 from etl.simulator import bodies
 from etl.simulator.evolution import happen
 from etl.simulator.faults import Fault
@@ -25,7 +26,7 @@ from tests.property.oracle import Change, Held, Oracle, Told
 from tests.worlds import FakeClock, WorldSource, a_run, a_world
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from etl.simulator.project import Project
     from tests.conftest import NewDatabase
@@ -34,8 +35,8 @@ PATH: Final = "acme/cars"
 LIST: Final = f"/{PATH}/batches"
 LOOK_UPS: Final = f"/{PATH}/batches/*"
 TABLES: Final = (
-    *("reject", "project_day", "batch_change", "batch", "observation", "payload", "claim", "run"),
-    *("tick", "project"),
+    *("look_up", "reject", "project_day", "batch_change", "batch", "observation", "payload", "claim", "run"),
+    *("tick", "pause", "project"),
 )
 
 # What can happen between two runs, and during one.
@@ -52,12 +53,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Read:
-    """Time passes, and a run reads; the list or the look-ups may be answered wrongly."""
+    """
+    Time passes, and a run reads; the list or the look-ups may be answered wrongly.
+
+    The workspace may not list its projects, and an operator may accept whatever is absent.
+    """
 
     minutes: int
     list_fault: str
     look_up_fault: str
     seed: int
+    is_unlisted: bool = False
+    is_accepting: bool = False
 
 
 BROKEN: Final[dict[str, Fault]] = {
@@ -130,6 +137,8 @@ reads = st.builds(
     st.sampled_from(("none", "none", *SHAPES, *BROKEN)),
     st.sampled_from(("none", "none", *LOOK_UP_FAULTS)),
     st.integers(0, 5),
+    st.sampled_from((False, False, True)),
+    st.sampled_from((False, False, False, True)),
 )
 histories = st.lists(st.tuples(st.lists(steps, max_size=2), reads), min_size=1, max_size=9)
 rules = st.sampled_from(
@@ -172,11 +181,21 @@ class Story:
         self.clock.move(minutes=read.minutes)
         self._break(read)
         self.source.replies.clear()
-        report = a_run(self.ledger, [self.source], self.clock, rules=self.rules)
+        accepting = self._accepting() if read.is_accepting and self.is_known else {}
+        report = a_run(self.ledger, [self.source], self.clock, rules=self.rules, **accepting)
         self.source.faults.clear()
         if report.projects:
-            self._tell_oracle()
+            is_listed = not read.is_unlisted and not self.is_trashed
+            self._tell_oracle(is_listed=is_listed, accepted=accepting.get("accepted", ()))
             self.is_known = True
+
+    def _accepting(self) -> dict[str, Any]:
+        """Accept the absence of whatever is absent."""
+        return {
+            "trigger": "confirm",
+            "only": (Slug(*PATH.split("/")),),
+            "accepted": frozenset(self.oracle.batches),
+        }
 
     def _break(self, read: Read) -> None:
         faults = self.source.faults
@@ -188,8 +207,10 @@ class Story:
             faults.add(Fault.literal(body), path=LIST, times=None)
         if fault := LOOK_UP_FAULTS.get(read.look_up_fault):
             faults.add(fault, path=LOOK_UPS, times=None)
+        if read.is_unlisted:
+            faults.add(Fault.status(500), path="/acme", times=None)
 
-    def _tell_oracle(self) -> None:
+    def _tell_oracle(self, *, is_listed: bool, accepted: Collection[str]) -> None:
         by_path = {path: (at, reply) for at, path, reply in self.source.replies}
         at, reply = by_path.pop(LIST, (self.clock(), None))
         if reply is None or reply.status not in (200, 304):
@@ -203,7 +224,8 @@ class Story:
         for batch_id, answer in look_ups.items():
             if isinstance(answer, int) and _is_scope(by_path[f"{LIST}/{batch_id}"][1]):
                 look_ups[batch_id] = 403
-        self.oracle.answers(at, reply.body if reply.status == 200 else None, look_ups)
+        body = reply.body if reply.status == 200 else None
+        self.oracle.answers(at, body, look_ups, is_listed=is_listed, accepted=accepted)
 
     def ask(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return self.connection.execute(statement.encode(), values).fetchall()
