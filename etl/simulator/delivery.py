@@ -62,6 +62,16 @@ class Wire:
         self._closing.wait(_READ_S)
         self._reset()
 
+    def reset_after(self, answer: Answer, _seconds: float | None) -> None:
+        """Reset once all of it is read."""
+        self.plain(answer, None)
+        self._closing.wait(_READ_S)
+        self._reset()
+
+    def raw(self, answer: Answer, _seconds: float | None) -> None:
+        """The body and nothing around it."""
+        self._connection.sendall(answer.body)
+
     def stall_before(self, answer: Answer, seconds: float | None) -> None:
         """Be silent, then go on."""
         if not self._closing.wait(seconds):
@@ -138,10 +148,12 @@ _DELIVERIES: dict[Delivery, Callable[[Wire, Answer, float | None], None]] = {
     Delivery.HANG_UP: Wire.plain,
     Delivery.RESET_BEFORE: Wire.reset_before,
     Delivery.RESET_DURING: Wire.reset_during,
+    Delivery.RESET_AFTER: Wire.reset_after,
     Delivery.STALL_BEFORE: Wire.stall_before,
     Delivery.STALL_DURING: Wire.stall_during,
     Delivery.TRICKLE: Wire.trickle,
     Delivery.TRUNCATED: Wire.truncated,
     Delivery.ENDLESS: Wire.endless,
+    Delivery.RAW: Wire.raw,
 }
 _LEAVES_OPEN = frozenset({Delivery.PLAIN, Delivery.STALL_BEFORE, Delivery.STALL_DURING, Delivery.TRICKLE})

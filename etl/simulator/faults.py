@@ -30,11 +30,13 @@ class Delivery(StrEnum):
     HANG_UP = "hang_up"
     RESET_BEFORE = "reset_before"
     RESET_DURING = "reset_during"
+    RESET_AFTER = "reset_after"
     STALL_BEFORE = "stall_before"
     STALL_DURING = "stall_during"
     TRICKLE = "trickle"
     TRUNCATED = "truncated"
     ENDLESS = "endless"
+    RAW = "raw"
 
 
 class Shape(StrEnum):
@@ -147,6 +149,16 @@ class Fault(msgspec.Struct, frozen=True):
     def reset(*, is_during_body: bool = False) -> Fault:
         """Reset the connection instead of answering, or when half of the body is sent."""
         return Fault(delivery=Delivery.RESET_DURING if is_during_body else Delivery.RESET_BEFORE)
+
+    @staticmethod
+    def reset_after() -> Fault:
+        """Answer rightly, then reset the connection: the next request on it fails."""
+        return Fault(delivery=Delivery.RESET_AFTER)
+
+    @staticmethod
+    def raw(content: bytes) -> Fault:
+        """Send these very bytes, head and body, and close: no HTTP, or an answer of the wrong measure."""
+        return Fault(body=content, delivery=Delivery.RAW)
 
     @staticmethod
     def stall(seconds: float | None = None, *, is_during_body: bool = False) -> Fault:

@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -324,6 +325,21 @@ def test_a_reset_is_a_reset(sim: Simulator, is_during_body: bool) -> None:  # no
     with pytest.raises(requests.RequestException, match="reset by peer"):
         get(sim)
     assert get(sim).status_code == 200
+
+
+def test_a_reset_after_the_answer_spoils_only_what_comes_then(sim: Simulator) -> None:
+    sim.faults.add(Fault.reset_after())
+    with closing(http.client.HTTPConnection(urlsplit(sim.url).netloc, timeout=5)) as connection:
+        connection.request("GET", BATCHES, headers={"Authorization": f"Bearer {sim.keys['acme']}"})
+        assert len(json.loads(connection.getresponse().read())["batches"]) > 0
+        with pytest.raises(ConnectionResetError):
+            connection.sock.recv(1)
+
+
+def test_raw_bytes_are_sent_as_they_are(sim: Simulator) -> None:
+    sim.faults.add(Fault.raw(b"HTTP/1.1 299 Odd\r\nX-A: b\r\n\r\nrest"))
+    response = get(sim)
+    assert (response.status_code, dict(response.headers), response.content) == (299, {"X-A": "b"}, b"rest")
 
 
 def test_a_truncated_body_is_shorter_than_promised(sim: Simulator) -> None:
