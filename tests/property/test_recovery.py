@@ -1,4 +1,4 @@
-"""Short answers, empty ones, denied look-ups: once they are over, nothing has left that was there all along."""
+"""Short, empty and denied answers: once they are over, nothing has left that was there all along."""
 
 from __future__ import annotations
 
