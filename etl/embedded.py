@@ -244,7 +244,7 @@ def _account(folder: Path) -> _Account:
 
 
 def _make_home(home: Path, account: _Account | None) -> None:
-    if not home.exists():
+    with suppress(FileExistsError):  # It is there, or another process was first.
         home.mkdir(parents=True)
         home.chmod(0o711 if account else 0o700)
     folder = home / "postgres"
