@@ -301,6 +301,22 @@ def failed(
     return Reading(report, observation)
 
 
+def unrecorded(reading: Reading, error: StatementFailedError) -> ProjectReport:
+    """Say that the database did not take an observation, so that nothing is known to have been read."""
+    report = reading.report
+    _log.error(
+        "project failed in the database", error=str(error), remedy=error.remedy, project=str(report.slug)
+    )
+    return ProjectReport(
+        slug=report.slug,
+        verdict=Verdict.FAILED,
+        requests=report.requests,
+        error=str(error),
+        remedy=error.remedy,
+        exit_code=error.exit_code,
+    )
+
+
 def _unchanged(state: ProjectState, answer: Answer, digest: bytes | None) -> Reading:
     _log.debug("project unchanged")
     report = ProjectReport(slug=state.slug, verdict=Verdict.UNCHANGED, requests=answer.requests)

@@ -12,12 +12,13 @@ import msgspec
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from etl.errors import StatementFailedError
 from etl.guard import GuardRules
 from etl.neighbours import Neighbours
-from etl.observe import HELD, STOPPED, Observer, Reading, failed, skipped
+from etl.observe import HELD, STOPPED, Observer, Reading, failed, skipped, unrecorded
 from etl.plan import Account, Plan, look_around, make_plan
 from etl.ports import RunEnd
-from etl.records import Observation, ProjectState, Slug, Verdict
+from etl.records import ProjectState, Slug, Verdict
 from etl.report import ProjectReport, RunReport
 from etl.selection import ProjectFilter, Promise
 
@@ -32,6 +33,9 @@ _log: Final = structlog.get_logger(__name__)
 _FLUSH_ROWS: Final = 500
 _FLUSH_S: Final = 2.0
 """Observations that changed nothing are written when so many, or so many seconds' worth, are waiting."""
+
+_MOST_UNWRITTEN: Final = 3
+"""Projects that may be locked; if there are more, it is the ledger that is, and each would be waited for."""
 
 _HELD: Final = "another run reads it, or has just done so"
 _STOPPED: Final = "the run was asked to stop"
@@ -211,30 +215,50 @@ class Run:
 
     def _write(self, run_id: int, total: int, readings: Iterator[Reading | None]) -> list[ProjectReport]:
         """Gather the readings; write those that changed nothing many at a time; keep the lease."""
-        reports, pending = list[ProjectReport](), list[Observation]()
+        reports, pending = dict[Slug, ProjectReport](), list[Reading]()
         written_at = renewed_at = time.monotonic()
         for reading in readings:
             now = time.monotonic()
             if reading is not None:
-                reports.append(reading.report)
-                pending += [reading.observation] if reading.observation else []
+                reports[reading.report.slug] = reading.report
+                pending += [reading] if reading.observation else []
                 self._progress(reading.report, total)
             if len(pending) >= _FLUSH_ROWS or now - written_at >= _FLUSH_S:
-                self._flush(run_id, pending)
+                reports |= self._flush(run_id, pending)
                 written_at = now
             if now - renewed_at >= self._options.renew_s:
                 self._ledger.renew(run_id)
                 renewed_at = now
-        self._flush(run_id, pending)
-        return reports
+        reports |= self._flush(run_id, pending)
+        return list(reports.values())
 
-    def _flush(self, run_id: int, pending: list[Observation]) -> None:
-        if not pending:
-            return
-        dropped = len(pending) - self._ledger.record(run_id, pending)
+    def _flush(self, run_id: int, pending: list[Reading]) -> Mapping[Slug, ProjectReport]:
+        """Write what is waiting, and return the reports of those that could not be written."""
+        unwritten = dict[Slug, ProjectReport]()
+        try:
+            self._record(run_id, pending)
+        except StatementFailedError:
+            unwritten = self._record_one_by_one(run_id, pending)
+        pending.clear()
+        return unwritten
+
+    def _record_one_by_one(self, run_id: int, readings: Sequence[Reading]) -> dict[Slug, ProjectReport]:
+        """Let a project whose row somebody locks not take the others with it."""
+        unwritten = dict[Slug, ProjectReport]()
+        for reading in readings:
+            try:
+                self._record(run_id, [reading])
+            except StatementFailedError as error:
+                unwritten[reading.report.slug] = unrecorded(reading, error)
+                if len(unwritten) > _MOST_UNWRITTEN:
+                    raise
+        return unwritten
+
+    def _record(self, run_id: int, readings: Sequence[Reading]) -> None:
+        observations = [reading.observation for reading in readings if reading.observation]
+        dropped = len(observations) - self._ledger.record(run_id, observations) if observations else 0
         if dropped:
             _log.warning("another run has taken over; observations are dropped", dropped=dropped)
-        pending.clear()
 
     def _report(
         self, run_id: int | None, started_at: datetime, plan: Plan, projects: Sequence[ProjectReport]
