@@ -1,0 +1,631 @@
+"""Postgres ends a connection, crashes, is full, locked or read-only: what a run says, and what is then."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, LiteralString
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from etl.database import connect, engine, head, migrate
+from etl.embedded import server
+from etl.errors import ClaimLostError, DatabaseUnavailableError
+from etl.guard import Belief
+from etl.records import Observation, Project, Slug, Snapshot, Verdict
+from etl.simulator import Fault, Simulator, World
+from etl.store import PostgresLedger
+from tests.fault.harness import ALONE, LEASE_S, LISTS, REPOSITORY, RUN_S, Scene, ended
+from tests.logins import as_owner, as_superuser
+from tests.worlds import NOON
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.fault.conftest import NewScene
+    from tests.fault.harness import Forkers, Process
+    from tests.fault.recorder import Faults
+
+PASSWORD: Final = "canary/Passw@rd:that nobody may see"
+SLACK_S: Final = 5
+"""What a busy machine may add to a time that is promised."""
+
+LOCK_TIMEOUT_S: Final = 1
+IMPATIENT: Final = {"BATCHLEDGER_DATABASE__LOCK_TIMEOUT_S": str(LOCK_TIMEOUT_S)}
+MIGRATION_WAIT_S: Final = 10
+STALLED: Final = Fault.stall(1.0)
+"""An answer that leaves time to do something to the database while it is waited for."""
+
+
+def with_password(uri: str) -> str:
+    """Give a password that the server does not ask for, to see that it shows nowhere."""
+    return uri.replace("@", f":{quote(PASSWORD, safe='')}@", 1)
+
+
+def ends(process: Process, code: int, says: str, within_s: float = RUN_S) -> None:
+    """It ends with this code and in that time, and says why in one line, and what to do in another."""
+    assert process.wait(within_s) == code, process.said
+    errors = [line for line in process.said.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, process.said
+    assert says in errors[0]
+    assert [line for line in process.said.splitlines() if line.startswith("remedy: ")], process.said
+    keeps_quiet(process)
+
+
+def keeps_quiet(process: Process) -> None:
+    talk = process.said + process.printed
+    assert "Traceback" not in talk, talk
+    assert PASSWORD not in talk
+    assert quote(PASSWORD, safe="") not in talk
+
+
+@contextmanager
+def held(database: str, statement: LiteralString) -> Iterator[psycopg.Connection]:
+    """Hold what a statement takes until the block ends, as an analyst's forgotten transaction does."""
+    with psycopg.connect(as_superuser(database)) as analyst:
+        analyst.execute(statement)
+        yield analyst
+        analyst.rollback()
+
+
+WAITING: Final = """
+    SELECT pid
+    FROM pg_stat_activity
+    WHERE datname = current_database()
+        AND application_name = 'batchledger'
+        AND wait_event_type = 'Lock'
+"""
+
+
+TERMINATE: Final = """
+    SELECT pg_terminate_backend(pid)
+    FROM pg_stat_activity
+    WHERE datname = current_database()
+        AND application_name = 'batchledger'
+"""
+
+
+def waiting(database: str) -> list[int]:
+    """Return the backends of ours that wait for a lock."""
+    with psycopg.connect(as_superuser(database), autocommit=True) as watcher:
+        return [pid for (pid,) in watcher.execute(WAITING)]
+
+
+def lists_asked_for(scene: Scene) -> int:
+    counts = dict(scene.simulator.requests.counts)
+    return sum(count for path, count in counts.items() if path.endswith("/batches"))
+
+
+def begun(scene: Scene, *, with_lists: int = 1, **environ: str) -> Process:
+    """Start a run, and return when it waits for so many lists at least."""
+    before = lists_asked_for(scene)
+    process = scene.start("sync", **environ)
+    process.until(lambda: lists_asked_for(scene) >= before + with_lists)
+    return process
+
+
+# Servers of the tests' own, to be stopped, filled and crowded
+
+
+class Server:
+    """
+    A Postgres that nobody else uses.
+
+    Args:
+        home: Its folder.
+        settings: Its settings.
+    """
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        self._home, self._settings = home, settings
+        self._uses = ExitStack()
+        self.data = home / "postgres/data"
+        self.uri = with_password(self.start())
+
+    def start(self) -> str:
+        return self._uses.enter_context(server(self._home, settings=self._settings))
+
+    def stop(self, how: signal.Signals) -> None:
+        """Stop it as `pg_ctl stop` does: SIGINT is its mode fast; SIGQUIT immediate, without a flush."""
+        pid_file = self.data / "postmaster.pid"
+        os.kill(int(pid_file.read_text().split("\n", 1)[0]), how)
+        end = time.monotonic() + RUN_S
+        while pid_file.exists():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        self._uses.close()
+
+
+@pytest.fixture
+def new_server() -> Iterator[Callable[..., Server]]:
+    """Give a way to start a migrated server with settings of its own."""
+    home = Path(tempfile.mkdtemp(prefix="batchledger-test-"))
+    home.chmod(0o711)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, home)
+
+        def start(**settings: str) -> Server:
+            own = Server(home / "own", **settings)
+            stack.callback(own.close)
+            with connect(own.uri) as connection:
+                migrate(connection)
+            return own
+
+        yield start
+
+
+@pytest.fixture
+def new_own_scene(tmp_path: Path, forkers: Forkers) -> Iterator[Callable[..., Scene]]:
+    """Give a way to set a scene on such a server."""
+    with ExitStack() as stack:
+
+        def scene(own: Server, **environ: str) -> Scene:
+            simulator = stack.enter_context(Simulator(World.seeded(7, projects=4, batches_per_project=12)))
+            return stack.enter_context(ended(Scene(simulator, own.uri, tmp_path, forkers, environ)))
+
+        yield scene
+
+
+@pytest.fixture
+def shown(new_scene: NewScene, database: str) -> Iterator[Scene]:
+    """Set a scene whose ledger has one run, and whose source has moved on since."""
+    with new_scene() as scene:
+        scene.database = with_password(database)
+        scene.healthy_sync()
+        scene.change()
+        yield scene
+
+
+# A connection that ends
+
+
+def test_a_backend_that_is_terminated_in_the_middle_of_a_transaction_leaves_nothing_of_it(
+    shown: Scene, faults: Faults
+) -> None:
+    before = shown.believed
+    with faults("postgres: backend terminated mid-transaction") as case:
+        with held(shown.database, "SELECT FROM ledger.project FOR UPDATE") as administrator:
+            process = shown.start("sync", **ALONE)
+            process.until(lambda: waiting(shown.database))
+            administrator.execute("SELECT pg_terminate_backend(%s)", waiting(shown.database)[:1])
+        over = time.monotonic()
+        ends(process, 1, "terminating connection due to administrator command")
+        assert shown.believed.keys() == before.keys()
+        case.recovery_s = shown.recovered(over, LEASE_S + RUN_S)
+
+
+def test_backends_that_are_terminated_while_the_api_is_waited_for_end_the_run_in_one_line(
+    shown: Scene, faults: Faults
+) -> None:
+    shown.simulator.faults.add(STALLED, path=LISTS, times=4)
+    with faults("postgres: backends terminated between transactions") as case:
+        process = begun(shown)
+        with psycopg.connect(as_superuser(shown.database), autocommit=True) as administrator:
+            administrator.execute(TERMINATE)
+        over = time.monotonic()
+        ends(process, 1, "cannot be used")
+        case.recovery_s = shown.recovered(over, LEASE_S + RUN_S)
+
+
+# A server that ends
+
+
+@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGINT], ids=["immediate", "fast"])
+def test_a_restart_while_a_run_reads_and_while_one_writes(
+    new_server: Callable[..., Server],
+    new_own_scene: Callable[..., Scene],
+    faults: Faults,
+    how: signal.Signals,
+) -> None:
+    own = new_server()
+    scene = new_own_scene(own)
+    scene.healthy_sync()
+    with faults(f"postgres: restart ({how.name}) while reading") as case:
+        scene.change()
+        scene.simulator.faults.add(STALLED, path=LISTS, times=4)
+        process = begun(scene)
+        own.stop(how)
+        own.start()
+        over = time.monotonic()
+        ends(process, 1, "cannot be used")
+        case.recovery_s = scene.recovered(over, LEASE_S + RUN_S)
+    with faults(f"postgres: restart ({how.name}) while writing") as case:
+        scene.change()
+        analyst = psycopg.connect(scene.database)
+        analyst.execute("SELECT FROM ledger.project ORDER BY project_id LIMIT 1 FOR UPDATE")
+        process = scene.start("sync")
+        process.until(lambda: waiting(scene.database))
+        own.stop(how)
+        analyst.close()
+        own.start()
+        over = time.monotonic()
+        ends(process, 1, "cannot be used")
+        case.recovery_s = scene.recovered(over, LEASE_S + RUN_S)
+
+
+def test_who_goes_on_after_a_crash_writes_nothing_and_gets_no_number_twice(
+    new_server: Callable[..., Server], faults: Faults
+) -> None:
+    """What is not on disk yet is lost: the log is written every ten seconds unless a transaction insists."""
+    own = new_server(wal_writer_delay="10s")
+    with faults("postgres: crash under a run that goes on"), ExitStack() as stack:
+        zombie, other = (a_ledger(own.uri, stack) for _ in range(2))
+        run_id = zombie.begin_run(trigger="sync", started_at=NOON)
+        project_id = only_project(zombie)
+        assert zombie.claim(run_id, [project_id])
+        own.stop(signal.SIGQUIT)
+        own.start()
+        with pytest.raises(DatabaseUnavailableError):
+            zombie.renew(run_id)
+        assert not zombie.projects(), "a commit that nobody insisted on was not lost: this shows nothing"
+        later_id = other.begin_run(trigger="sync", started_at=NOON)
+        assert later_id > run_id
+        assert other.claim(later_id, [only_project(other)])
+        with pytest.raises(ClaimLostError):
+            zombie.apply(run_id, an_observation(project_id), Snapshot(batches=()), Belief(), b"{}")
+        assert zombie.record(run_id, [an_observation(project_id)]) == 0
+        with psycopg.connect(own.uri) as connection:
+            assert connection.execute("SELECT count(*) FROM ledger.observation").fetchone() == (0,)
+
+
+def a_ledger(uri: str, stack: ExitStack) -> PostgresLedger:
+    connections = engine(uri)
+    stack.callback(connections.dispose)
+    return PostgresLedger(connections, host=socket.gethostname(), version="test")
+
+
+def only_project(ledger: PostgresLedger) -> int:
+    (state,) = ledger.register([Project(Slug("acme", "cars"))], at=NOON).values()
+    return state.project_id
+
+
+def an_observation(project_id: int) -> Observation:
+    return Observation(
+        project_id=project_id, verdict=Verdict.UNCHANGED, started_at=NOON, observed_at=NOON, previous_at=None
+    )
+
+
+def test_a_server_that_is_down_is_told_at_once_and_read_into_when_it_is_back(
+    new_server: Callable[..., Server], new_own_scene: Callable[..., Scene], faults: Faults
+) -> None:
+    own = new_server()
+    scene = new_own_scene(own)
+    with faults("postgres: down, one run") as case:
+        own.stop(signal.SIGINT)
+        process = scene.start("sync")
+        ends(process, 1, "cannot be used", SLACK_S)
+        own.start()
+        case.recovery_s = scene.recovered(time.monotonic(), RUN_S)
+
+
+@pytest.mark.parametrize("down_s", [3, pytest.param(60, marks=pytest.mark.long)])
+def test_a_server_that_goes_down_under_a_daemon_is_waited_for(
+    new_server: Callable[..., Server], new_own_scene: Callable[..., Scene], faults: Faults, down_s: int
+) -> None:
+    """It goes down in the middle of a run, and stays away; the ticks in between are noted."""
+    own = new_server()
+    scene = new_own_scene(own, BATCHLEDGER_SCHEDULE__EVERY="10s")
+    scene.simulator.faults.add(STALLED, path=LISTS, times=4)
+    with faults(f"postgres: down for {down_s} s under a daemon") as case:
+        daemon = scene.start("run")
+        daemon.until(lambda: lists_asked_for(scene))
+        own.stop(signal.SIGQUIT)
+        daemon.until_it_says("the turn failed; the next tick tries again .*remedy=")
+        time.sleep(down_s)
+        own.start()
+        over = time.monotonic()
+        daemon.until_it_says("run ended .*outcome=completed", 10 + RUN_S)
+        case.recovery_s = time.monotonic() - over
+        scene.is_the_truth()
+        daemon.send(signal.SIGTERM)
+        assert daemon.wait(SLACK_S) == 0
+        keeps_quiet(daemon)
+        ticks = scene.rows("SELECT count(*) FROM ledger.tick")[0][0]
+        assert down_s // 10 - 1 <= ticks <= down_s // 10 + 2
+
+
+def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up_in_time(
+    new_scene: NewScene, faults: Faults
+) -> None:
+    with faults("postgres: silent"), new_scene() as scene, socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        silently = {
+            "DATABASE_URL": f"postgresql://somebody:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/ledger",
+            "BATCHLEDGER_DATABASE__CONNECT_TIMEOUT_S": "2",
+        }
+        ends(scene.start("sync", **silently), 1, "cannot be used", 2 + SLACK_S)
+
+
+# A server that refuses
+
+
+def test_a_server_that_has_no_room_for_a_connection(
+    new_server: Callable[..., Server], new_own_scene: Callable[..., Scene], faults: Faults
+) -> None:
+    own = new_server(max_connections="20")
+    scene = new_own_scene(own)
+    scene.healthy_sync()
+    scene.change()
+    with faults("postgres: out of connections before a run") as case:
+        with crowd(own.uri):
+            ends(scene.start("sync"), 1, "too many clients", SLACK_S)
+        case.recovery_s = scene.recovered(time.monotonic(), RUN_S)
+    with faults("postgres: out of connections in a run") as case:
+        scene.change()
+        scene.simulator.faults.add(STALLED, path=LISTS, times=4)
+        process = begun(scene, with_lists=4)
+        with crowd(own.uri):
+            ends(process, 1, "too many clients")
+        case.recovery_s = scene.recovered(time.monotonic(), LEASE_S + RUN_S)
+
+
+@contextmanager
+def crowd(uri: str) -> Iterator[None]:
+    """Take all connections that there are."""
+    with ExitStack() as stack:
+        try:
+            while True:
+                stack.enter_context(psycopg.connect(uri))
+        except psycopg.OperationalError:
+            yield
+
+
+def test_a_server_that_takes_no_writes(
+    new_server: Callable[..., Server], new_own_scene: Callable[..., Scene], faults: Faults
+) -> None:
+    """As a standby does, or a primary that was made one in the middle of a run."""
+    own = new_server()
+    scene = new_own_scene(own)
+    scene.healthy_sync()
+    scene.change()
+    with faults("postgres: read-only before a run") as case:
+        is_read_only(own.uri, "on")
+        ends(scene.start("sync"), 1, "read-only transaction", SLACK_S)
+        is_read_only(own.uri, "off")
+        case.recovery_s = scene.recovered(time.monotonic(), RUN_S)
+    with faults("postgres: read-only in a run") as case:
+        scene.change()
+        scene.simulator.faults.add(STALLED, path=LISTS, times=4)
+        process = begun(scene)
+        is_read_only(own.uri, "on")
+        ends(process, 1, "read-only transaction")
+        is_read_only(own.uri, "off")
+        case.recovery_s = scene.recovered(time.monotonic(), LEASE_S + RUN_S)
+
+
+def is_read_only(uri: str, value: LiteralString) -> None:
+    """Let every session, those that are open too, begin its transactions so."""
+    with psycopg.connect(uri, autocommit=True) as administrator:
+        administrator.execute("SET default_transaction_read_only = off")
+        administrator.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+        administrator.execute("SELECT pg_reload_conf()")
+    end = time.monotonic() + SLACK_S
+    while not _says_read_only(uri, value):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def _says_read_only(uri: str, value: str) -> bool:
+    with psycopg.connect(uri) as connection:
+        return connection.execute("SHOW default_transaction_read_only").fetchone() == (value,)
+
+
+@pytest.mark.parametrize("table", ["ledger.batch", "ledger.payload", "ledger.observation"])
+def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(
+    new_server: Callable[..., Server], new_own_scene: Callable[..., Scene], faults: Faults, table: str
+) -> None:
+    """The file of an empty table is a link to /dev/full, so that the kernel says that there is no room."""
+    own = new_server()
+    scene = new_own_scene(own)
+    with faults("postgres: disk full") as case:
+        file = own.data / path_of(own.uri, table)
+        own.stop(signal.SIGINT)
+        aside = file.with_name(f"{file.name}.aside")
+        file.rename(aside)
+        file.symlink_to("/dev/full")
+        own.start()
+        process = scene.start("sync")
+        ends(process, 1, "No space left on device")
+        assert "make room" in process.said
+        assert scene.believed == {}
+        own.stop(signal.SIGINT)
+        aside.replace(file)
+        own.start()
+        case.recovery_s = scene.recovered(time.monotonic(), LEASE_S + RUN_S)
+
+
+def path_of(uri: str, table: str) -> str:
+    with psycopg.connect(uri) as connection:
+        row = connection.execute("SELECT pg_relation_filepath(%s::regclass)", (table,)).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+# An analyst who forgot to commit
+
+CARS: Final = "WITH cars AS (SELECT project_id FROM ledger.project WHERE project = 'cars') "
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT FROM ledger.project JOIN cars USING (project_id) FOR UPDATE OF project",
+        "SELECT FROM ledger.batch JOIN cars USING (project_id) FOR UPDATE OF batch",
+    ],
+    ids=["project", "batches"],
+)
+def test_a_lock_on_one_project_fails_that_project_alone(
+    shown: Scene, faults: Faults, statement: LiteralString
+) -> None:
+    assert shown.simulator.world.project("acme/cars")
+    shown.simulator.faults.add(STALLED, path=LISTS, times=4)
+    with faults("postgres: rows of one project locked by an analyst") as case:
+        process = begun(shown, **IMPATIENT)
+        with held(shown.database, CARS + statement):
+            assert process.wait(1 + LOCK_TIMEOUT_S + SLACK_S) == 4, process.said
+        over = time.monotonic()
+        assert "canceling statement due to lock timeout" in process.said
+        keeps_quiet(process)
+        assert "1 failed" in process.printed
+        found = verdicts(shown)
+        assert found.pop("cars", "failed") == "failed"
+        assert found == dict.fromkeys(others(shown), "changed")
+        case.recovery_s = shown.recovered(over, RUN_S)
+
+
+def test_a_lock_on_a_project_of_which_nothing_changed_fails_that_project_alone(
+    shown: Scene, faults: Faults
+) -> None:
+    shown.healthy_sync()
+    with faults("postgres: an unchanged project locked by an analyst") as case:
+        with held(
+            shown.database, CARS + "SELECT FROM ledger.project JOIN cars USING (project_id) FOR UPDATE"
+        ):
+            process = shown.start("sync", **IMPATIENT)
+            assert process.wait(LOCK_TIMEOUT_S + RUN_S) == 4, process.said
+        over = time.monotonic()
+        keeps_quiet(process)
+        found = verdicts(shown)
+        assert {found[project] for project in others(shown)} == {"unchanged"}
+        assert "cars" not in found
+        case.recovery_s = shown.recovered(over, RUN_S)
+
+
+@pytest.mark.parametrize("table", ["project", "batch", "observation"])
+def test_a_lock_on_a_whole_table_ends_in_time_and_says_why(
+    shown: Scene, faults: Faults, table: LiteralString
+) -> None:
+    shown.simulator.faults.add(STALLED, path=LISTS, times=4)
+    with faults("postgres: a whole table locked by an analyst") as case:
+        process = begun(shown, **IMPATIENT)
+        with held(shown.database, f"LOCK TABLE ledger.{table} IN SHARE MODE"):
+            code = process.wait(1 + 2 * LOCK_TIMEOUT_S + SLACK_S)
+        over = time.monotonic()
+        assert code in {1, 4}, process.said
+        assert "canceling statement due to lock timeout" in process.said
+        keeps_quiet(process)
+        case.recovery_s = shown.recovered(over, LEASE_S + RUN_S)
+
+
+def test_an_analyst_who_reads_for_long_neither_disturbs_nor_is_disturbed(
+    shown: Scene, faults: Faults
+) -> None:
+    with faults("postgres: a long transaction that reads"), psycopg.connect(shown.database) as analyst:
+        analyst.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        before = totals(analyst)
+        shown.healthy_sync(**IMPATIENT)
+        assert totals(analyst) == before
+        analyst.rollback()
+        assert totals(analyst) != before
+
+
+def totals(connection: psycopg.Connection) -> list[tuple[object, ...]]:
+    query: LiteralString = "SELECT project, images FROM analytics.project ORDER BY project"
+    return connection.execute(query).fetchall()
+
+
+def others(scene: Scene) -> set[str]:
+    return {path.partition("/")[2] for path in scene.simulator.world.projects} - {"cars"}
+
+
+def verdicts(scene: Scene) -> dict[str, str]:
+    """Return the verdicts of the latest run."""
+    return {
+        project: verdict
+        for project, verdict, run_id, latest in scene.rows(
+            "SELECT project, verdict, run_id, max(run_id) OVER () FROM analytics.observation"
+        )
+        if run_id == latest
+    }
+
+
+# A migration beside a run
+
+
+def test_a_migration_goes_through_beside_a_run(shown: Scene, faults: Faults, tmp_path: Path) -> None:
+    """The next version of the program migrates while a run of this one reads and writes."""
+    later = the_next_version(tmp_path)
+    shown.simulator.faults.add(STALLED, path=LISTS, times=4)
+    with faults("postgres: a migration beside a run"):
+        process = begun(shown, **ALONE)
+        done = migrate_to(later, shown.database)
+        assert done.returncode == 0, done.stderr
+        assert process.is_running, "the run was over before the migration: this shows nothing"
+        assert process.wait() == 0, process.said
+        keeps_quiet(process)
+        shown.is_the_truth()
+        refused = shown.start("sync")
+        ends(refused, 1, "newer than this program's")
+
+
+def test_a_migration_behind_a_long_transaction_gives_up_in_time_and_the_run_goes_on(
+    shown: Scene, faults: Faults, tmp_path: Path
+) -> None:
+    later = the_next_version(tmp_path)
+    shown.simulator.faults.add(STALLED, path=LISTS, times=4)
+    with faults("postgres: a migration behind a long transaction") as case:
+        with held(shown.database, "SELECT FROM analytics.batch"):
+            process = begun(shown, **ALONE)
+            began = time.monotonic()
+            done = migrate_to(later, shown.database)
+            assert MIGRATION_WAIT_S <= time.monotonic() - began <= MIGRATION_WAIT_S + SLACK_S
+            assert process.wait(MIGRATION_WAIT_S + RUN_S) == 0, process.said
+            keeps_quiet(process)
+        assert done.returncode == 1
+        assert re.fullmatch(r"error: .*lock timeout; nothing was changed\nremedy: .*\n", done.stderr), (
+            done.stderr
+        )
+        case.recovery_s = shown.recovered(time.monotonic(), RUN_S)
+
+
+_REVISION: Final = '''
+"""Add remarks."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "9999_add_remarks"
+down_revision = "{head}"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    for table in ("project", "batch", "observation"):
+        op.add_column(table, sa.Column("remark", sa.Text()), schema="ledger")
+'''
+
+
+def the_next_version(folder: Path) -> Path:
+    """Copy the program, and give it one more migration, of the tables that a run writes."""
+    copy = folder / "next"
+    for part in ("etl", "migrations"):
+        shutil.copytree(REPOSITORY / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "migrations/versions/9999_add_remarks.py").write_text(_REVISION.format(head=head()))
+    return copy
+
+
+def migrate_to(version: Path, database: str) -> subprocess.CompletedProcess[str]:
+    """Migrate as the owner, with that version of the program."""
+    return subprocess.run(
+        [sys.executable, "-m", "etl", "migrate"],
+        cwd=version,
+        env={"PATH": os.environ["PATH"], "HOME": str(version), "DATABASE_URL": as_owner(database)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
