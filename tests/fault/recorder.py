@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
@@ -20,9 +20,23 @@ _PROPERTY: Final = "fault"
 
 @dataclass
 class Case:
-    """One fault that is tried; the test says how long the way back to the truth took, if there was one."""
+    """
+    One fault that is tried, or many at once.
 
+    The test says how many they were, unless it was one, and how long the way back to the truth took, if there
+    was one.
+    """
+
+    tried: int = 1
     recovery_s: float | None = None
+
+
+class Row(NamedTuple):
+    """What one case adds to the table."""
+
+    tried: int
+    held: int
+    recovery_s: float | None
 
 
 Faults = Callable[[str], AbstractContextManager[Case]]
@@ -54,7 +68,7 @@ def faults(record_property: Callable[[str, object], None]) -> Faults:
             has_held = True
         finally:
             # A plain list, because reports travel between processes as JSON.
-            record_property(_PROPERTY, [kind, has_held, case.recovery_s])
+            record_property(_PROPERTY, [kind, case.tried, case.tried * has_held, case.recovery_s])
 
     return tried
 
@@ -79,27 +93,27 @@ def _seeds(config: pytest.Config) -> range:
     return range(first, first + count)
 
 
-def _rows(reporter: TerminalReporter) -> dict[str, list[tuple[bool, float | None]]]:
+def _rows(reporter: TerminalReporter) -> dict[str, list[Row]]:
     """Gather what the tests recorded, by kind. Reports come from this process or from workers alike."""
-    rows = dict[str, list[tuple[bool, float | None]]]()
+    rows = dict[str, list[Row]]()
     reports = [report for several in reporter.stats.values() for report in several]
     for report in reports:
         # The phases of a test share what it recorded: one of them tells it all.
         if getattr(report, "when", None) == "call":
-            for kind, has_held, recovery_s in _recorded(report):
-                rows.setdefault(kind, []).append((has_held, recovery_s))
+            for kind, tried, held, recovery_s in _recorded(report):
+                rows.setdefault(kind, []).append(Row(tried, held, recovery_s))
     return rows
 
 
-def _recorded(report: pytest.TestReport) -> list[tuple[str, bool, float | None]]:
+def _recorded(report: pytest.TestReport) -> list[tuple[str, int, int, float | None]]:
     return [value for name, value in report.user_properties if name == _PROPERTY]  # type: ignore[misc]
 
 
-def _table(rows: dict[str, list[tuple[bool, float | None]]]) -> Iterator[str]:
+def _table(rows: dict[str, list[Row]]) -> Iterator[str]:
     width = max(len(kind) for kind in rows)
-    yield f"{'kind':<{width}}  tried  held  worst recovery"
+    yield f"{'kind':<{width}}    tried     held  worst recovery"
     for kind, cases in sorted(rows.items()):
-        held = sum(has_held for has_held, _ in cases)
-        times = [recovery_s for _, recovery_s in cases if recovery_s is not None]
+        times = [case.recovery_s for case in cases if case.recovery_s is not None]
+        tried, held = sum(case.tried for case in cases), sum(case.held for case in cases)
         worst = f"{max(times):.1f} s" if times else "-"
-        yield f"{kind:<{width}}  {len(cases):>5}  {held:>4}  {worst:>14}"
+        yield f"{kind:<{width}}  {tried:>7}  {held:>7}  {worst:>14}"
