@@ -29,8 +29,17 @@ demo: $(VENV)/ready ## Run the product on a simulated workspace and an embedded 
 	@$(BIN)/batchledger demo
 
 .PHONY: test
-test: $(VENV)/ready-dev ## Run every test.
+test: $(VENV)/ready-dev ## Run every test but those that take minutes.
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_OPTIONS)
+
+# Faults at random are drawn from seeds. A failure names its own, to be tried again: FAULT_SEED=7 FAULT_COUNT=1.
+FAULT_SEED ?= $(shell date +%s)
+FAULT_COUNT ?= 200
+
+.PHONY: faults
+faults: $(VENV)/ready-dev ## Try every fault, also those that take long, from hundreds of new seeds; print the table.
+	$(BIN)/python -m pytest -n $(WORKERS) -m "long or not long" tests/fault \
+		--fault-seed $(FAULT_SEED) --fault-count $(FAULT_COUNT) $(PYTEST_OPTIONS)
 
 LINTERS := lint-style lint-types lint-layers lint-migrations lint-deploy
 
