@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, LiteralString
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from tests.fault.harness import RUN_S
 from tests.logins import as_superuser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.fault.harness import Process, Scene
 
@@ -80,12 +81,15 @@ def waiting(database: str) -> list[int]:
         return [pid for (pid,) in watcher.execute(WAITING)]
 
 
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+
 def lists_asked_for(scene: Scene) -> int:
     counts = dict(scene.simulator.requests.counts)
     return sum(count for path, count in counts.items() if path.endswith("/batches"))
 
 
-def begun(scene: Scene, *, with_lists: int = 1, **environ: str) -> Process:
+def begun(scene: Scene, environ: Mapping[str, str] = NOTHING, *, with_lists: int = 1) -> Process:
     """Start a run, and return when it waits for so many lists at least."""
     before = lists_asked_for(scene)
     process = scene.start("sync", **environ)

@@ -41,10 +41,9 @@ if TYPE_CHECKING:
     from tests.fault.harness import Scene
     from tests.fault.recorder import Faults
 
-PROGRAM: Final = shutil.which(
-    "pgbouncer", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin"
-)
-"""Debian's package puts it where only root looks."""
+# Debian's package puts it where only root looks.
+PROGRAM: Final = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+USERS: Final = (OWNER, WRITER, READER, "postgres")
 
 _CONFIGURATION: Final = """
 [databases]

@@ -413,7 +413,7 @@ def test_a_lock_on_one_project_fails_that_project_alone(
     assert shown.simulator.world.project("acme/cars")
     shown.simulator.faults.add(STALLED, path=LISTS, times=4)
     with faults("postgres: rows of one project locked by an analyst") as case:
-        process = begun(shown, **IMPATIENT)
+        process = begun(shown, IMPATIENT)
         with held(shown.database, CARS + statement):
             assert process.wait(1 + LOCK_TIMEOUT_S + SLACK_S) == 4, process.said
         over = time.monotonic()
@@ -450,7 +450,7 @@ def test_a_lock_on_a_whole_table_ends_in_time_and_says_why(
 ) -> None:
     shown.simulator.faults.add(STALLED, path=LISTS, times=4)
     with faults("postgres: a whole table locked by an analyst") as case:
-        process = begun(shown, **IMPATIENT)
+        process = begun(shown, IMPATIENT)
         with held(shown.database, f"LOCK TABLE ledger.{table} IN SHARE MODE"):
             code = process.wait(1 + 2 * LOCK_TIMEOUT_S + SLACK_S)
         over = time.monotonic()
@@ -500,7 +500,7 @@ def test_a_migration_goes_through_beside_a_run(shown: Scene, faults: Faults, tmp
     later = the_next_version(tmp_path)
     shown.simulator.faults.add(STALLED, path=LISTS, times=4)
     with faults("postgres: a migration beside a run"):
-        process = begun(shown, **ALONE)
+        process = begun(shown, ALONE)
         done = migrate_to(later, shown.database)
         assert done.returncode == 0, done.stderr
         assert process.is_running, "the run was over before the migration: this shows nothing"
@@ -518,7 +518,7 @@ def test_a_migration_behind_a_long_transaction_gives_up_in_time_and_the_run_goes
     shown.simulator.faults.add(STALLED, path=LISTS, times=4)
     with faults("postgres: a migration behind a long transaction") as case:
         with held(shown.database, "SELECT FROM analytics.batch"):
-            process = begun(shown, **ALONE)
+            process = begun(shown, ALONE)
             began = time.monotonic()
             done = migrate_to(later, shown.database)
             assert MIGRATION_WAIT_S <= time.monotonic() - began <= MIGRATION_WAIT_S + SLACK_S
