@@ -25,7 +25,7 @@ from etl.errors import ClaimLostError
 from etl.guard import Known
 from etl.ports import Applied, Scheduled
 from etl.records import Moves, ProjectState, Slug, Totals, Verdict
-from etl.sql import Statement, statement
+from etl.sql import statement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -40,21 +40,22 @@ if TYPE_CHECKING:
 
 _FAST: Final = 1  # zlib's level: a third of the time of the default, for 2 % more bytes.
 
-_APPLY: Final = statement("delta", "apply")
-_PREVIEW: Final = statement("delta", "preview")
-_BEGIN_RUN: Final = statement("begin_run")
-_CLAIM: Final = statement("claim")
-_END_RUN: Final = statement("end_run")
-_IDENTIFY: Final = statement("identify")
-_KNOWN: Final = statement("known")
-_LAST_SCHEDULED: Final = statement("last_scheduled")
-_PROJECTS: Final = statement("projects")
-_RECORD: Final = statement("record")
-_REGISTER: Final = statement("register")
-_RENEW: Final = statement("renew")
-_STATE: Final = statement("state")
-_TICK: Final = statement("tick")
-_UNTRACK: Final = statement("untrack")
+# Each by the names of its files.
+_APPLY: Final = ("delta", "apply")
+_PREVIEW: Final = ("delta", "preview")
+_BEGIN_RUN: Final = ("begin_run",)
+_CLAIM: Final = ("claim",)
+_END_RUN: Final = ("end_run",)
+_IDENTIFY: Final = ("identify",)
+_KNOWN: Final = ("known",)
+_LAST_SCHEDULED: Final = ("last_scheduled",)
+_PROJECTS: Final = ("projects",)
+_RECORD: Final = ("record",)
+_REGISTER: Final = ("register",)
+_RENEW: Final = ("renew",)
+_STATE: Final = ("state",)
+_TICK: Final = ("tick",)
+_UNTRACK: Final = ("untrack",)
 
 
 _GIVEN_UP: Final = (
@@ -84,6 +85,7 @@ class PostgresLedger:
         host: Name of this machine, for the run's row.
         version: Version of this program, for the run's row.
         lease_s: Seconds until a new run's claims lapse unless it renews them.
+        schema: Where its tables are.
     """
 
     def __init__(
@@ -93,11 +95,13 @@ class PostgresLedger:
         host: str,
         version: str,
         lease_s: float = 60.0,
+        schema: str = "ledger",
     ) -> None:
         self._engine = engine
         self._host = host
         self._version = version
         self._lease_s = lease_s
+        self._schema = schema
 
     def begin_run(
         self, *, trigger: str, started_at: datetime, rules: GuardRules | None = None, is_whole: bool = True
@@ -114,7 +118,7 @@ class PostgresLedger:
         }
         # Were its number lost in a crash, the next run would get the same one, and with it this one's claims.
         with self._durable_cursor() as cursor:
-            return int(_one(_execute(cursor, _BEGIN_RUN, values))[0])
+            return int(_one(self._execute(cursor, _BEGIN_RUN, values))[0])
 
     def end_run(self, run_id: int, end: RunEnd) -> None:
         """Close a run, give back what it still claims, and make all that it committed durable."""
@@ -127,7 +131,7 @@ class PostgresLedger:
             **{verdict.value: end.verdicts.get(verdict, 0) for verdict in Verdict},
         }
         with self._durable_cursor() as cursor:
-            _execute(cursor, _END_RUN, values)
+            self._execute(cursor, _END_RUN, values)
         self._engine.dispose()
 
     def register(
@@ -149,36 +153,36 @@ class PostgresLedger:
             "is_whole": is_whole,
         }
         with self._cursor() as cursor:
-            _execute(cursor, _REGISTER, values)
-            _execute(cursor, _IDENTIFY, values)
-            return _by_slug(_states(cursor, [row[0] for row in cursor]))
+            self._execute(cursor, _REGISTER, values)
+            self._execute(cursor, _IDENTIFY, values)
+            return _by_slug(self._states(cursor, [row[0] for row in cursor]))
 
     def projects(self) -> Mapping[Slug, ProjectState]:
         """Return what is held of each project that the ledger knows, followed or not."""
         with self._cursor() as cursor:
-            _execute(cursor, _PROJECTS, {})
-            return _by_slug(_states(cursor, [row[0] for row in cursor]))
+            self._execute(cursor, _PROJECTS, {})
+            return _by_slug(self._states(cursor, [row[0] for row in cursor]))
 
     def untrack(self, project_ids: Collection[int], *, at: datetime) -> None:
         """Pause projects that the settings do not ask for any more; their history stays."""
         with self._cursor() as cursor:
-            _execute(cursor, _UNTRACK, {"project_ids": list(project_ids), "at": at})
+            self._execute(cursor, _UNTRACK, {"project_ids": list(project_ids), "at": at})
 
     def claim(self, run_id: int, project_ids: Collection[int]) -> Sequence[ProjectState]:
         """Claim the projects that no living run holds, stalest first, and return what is held of each."""
         with self._cursor() as cursor:
-            _execute(cursor, _CLAIM, {"run_id": run_id, "project_ids": list(project_ids)})
-            return _states(cursor, [row[0] for row in cursor])
+            self._execute(cursor, _CLAIM, {"run_id": run_id, "project_ids": list(project_ids)})
+            return self._states(cursor, [row[0] for row in cursor])
 
     def renew(self, run_id: int) -> None:
         """Push the end of the run's lease."""
         with self._cursor() as cursor:
-            _execute(cursor, _RENEW, {"run_id": run_id, "lease_s": self._lease_s})
+            self._execute(cursor, _RENEW, {"run_id": run_id, "lease_s": self._lease_s})
 
     def known(self, project_id: int) -> Known:
         """Return the ids of the project's batches that are not gone."""
         with self._cursor() as cursor:
-            _execute(cursor, _KNOWN, {"project_id": project_id})
+            self._execute(cursor, _KNOWN, {"project_id": project_id})
             return Known(*(frozenset(ids or ()) for ids in _one(cursor)))
 
     def apply(  # noqa: PLR0913, PLR0917 - an observation, what is believed of it, and the evidence for that.
@@ -203,7 +207,7 @@ class PostgresLedger:
             "run_id": run_id,
         }
         with self._cursor() as cursor:
-            row = _execute(cursor, _APPLY, values).fetchone()
+            row = self._execute(cursor, _APPLY, values).fetchone()
         if row is None:
             raise ClaimLostError("another run has claimed the project since; what was read is dropped")
         _, verdict, *moved = row
@@ -212,20 +216,20 @@ class PostgresLedger:
     def preview(self, observation: Observation, snapshot: Snapshot, belief: Belief) -> Applied:
         """Say what `apply` would change, and write nothing."""
         with self._cursor() as cursor:
-            row = _one(_execute(cursor, _PREVIEW, _values(observation, snapshot, belief)))
+            row = _one(self._execute(cursor, _PREVIEW, _values(observation, snapshot, belief)))
         moves = Moves(*(int(count) for count in row))
         return Applied(verdict=_verdict(belief, moves), moves=moves)
 
     def record(self, run_id: int, observations: Sequence[Observation]) -> int:
         """Write observations that changed nothing, many at a time; return how many were ours to write."""
         with self._cursor() as cursor:
-            _execute(cursor, _RECORD, {"run_id": run_id, **_columns(observations)})
+            self._execute(cursor, _RECORD, {"run_id": run_id, **_columns(observations)})
             return cursor.rowcount
 
     def last_scheduled(self) -> Scheduled | None:
         """Return the latest run of any daemon on this database; None if there was none."""
         with self._cursor() as cursor:
-            row = _execute(cursor, _LAST_SCHEDULED, {}).fetchone()
+            row = self._execute(cursor, _LAST_SCHEDULED, {}).fetchone()
             return None if row is None else Scheduled(*row)
 
     def note_tick(self, scheduled_at: datetime, reason: str, *, recorded_at: datetime) -> None:
@@ -237,7 +241,22 @@ class PostgresLedger:
             "host": self._host,
         }
         with self._cursor() as cursor:
-            _execute(cursor, _TICK, values)
+            self._execute(cursor, _TICK, values)
+
+    def _states(self, cursor: Cursor[Any], project_ids: Sequence[int]) -> list[ProjectState]:
+        self._execute(cursor, _STATE, {"project_ids": project_ids})
+        return [
+            ProjectState(project_id, Slug(workspace, project), Totals(*totals), *rest)
+            for project_id, workspace, project, *columns in cursor
+            for totals, rest in [(columns[:3], columns[3:])]
+        ]
+
+    def _execute(self, cursor: Cursor[Any], files: tuple[str, ...], values: Mapping[str, Any]) -> Cursor[Any]:
+        command = statement(*files, schema=self._schema)
+        # Left alone, psycopg gives an integer the smallest type that holds it, and a statement is prepared
+        # anew for each mixture of types.
+        arguments = [Int8(value) if type(value) is int else value for value in command.arguments(values)]
+        return cursor.execute(command.text, arguments, prepare=True)
 
     @contextmanager
     def _durable_cursor(self) -> Iterator[Cursor[Any]]:
@@ -285,27 +304,11 @@ def _raw_cursor(connection: psycopg.Connection) -> RawCursor[Any]:
     return cursor
 
 
-def _execute(cursor: Cursor[Any], command: Statement, values: Mapping[str, Any]) -> Cursor[Any]:
-    # Left alone, psycopg gives an integer the smallest type that holds it, and a statement is prepared anew
-    # for each mixture of types.
-    arguments = [Int8(value) if type(value) is int else value for value in command.arguments(values)]
-    return cursor.execute(command.text, arguments, prepare=True)
-
-
 def _one(cursor: Cursor[Any]) -> Sequence[Any]:
     row: Sequence[Any] | None = cursor.fetchone()
     if row is None:
         raise LookupError("the statement returned no row")
     return row
-
-
-def _states(cursor: Cursor[Any], project_ids: Sequence[int]) -> list[ProjectState]:
-    _execute(cursor, _STATE, {"project_ids": project_ids})
-    return [
-        ProjectState(project_id, Slug(workspace, project), Totals(*totals), *rest)
-        for project_id, workspace, project, *columns in cursor
-        for totals, rest in [(columns[:3], columns[3:])]
-    ]
 
 
 def _by_slug(states: Sequence[ProjectState]) -> dict[Slug, ProjectState]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,9 +27,21 @@ class Statement(NamedTuple):
         return [values[name] for name in self.names]
 
 
-def statement(*files: str) -> Statement:
-    """Read a statement from one file, or from several that go on from one another."""
-    return numbered("".join(_text(file) for file in files))
+@cache
+def statement(*files: str, schema: str = "ledger") -> Statement:
+    """
+    Read a statement from one file, or from several that go on from one another.
+
+    Args:
+        files: Their names.
+        schema: Where its tables are. Functions are those of the ledger, whoever calls them.
+    """
+    return numbered(within(schema, "".join(text_of(file) for file in files)))
+
+
+def within(schema: str, text: str) -> str:
+    """Turn a statement on the tables of the ledger into one on those of another schema."""
+    return _TABLE.sub(f"{schema}.", text)
 
 
 def numbered(text: str) -> Statement:
@@ -39,7 +52,10 @@ def numbered(text: str) -> Statement:
 
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")
+_TABLE = re.compile(r"\bledger\.(?=\w+\b(?!\())")
+"""What stands before a table's name. That of a function is followed by its arguments at once."""
 
 
-def _text(file: str) -> str:
+def text_of(file: str) -> str:
+    """Read one file as it is."""
     return (resources.files(__name__) / f"{file}.sql").read_text(encoding="utf-8")
