@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from etl.guard import Control, by_lot
 
@@ -15,9 +15,32 @@ if TYPE_CHECKING:
     from etl.records import ProjectState, Slug
 
 
+class Vicinity(Protocol):
+    """What the rest of a workspace says of a project with a suspected loss."""
+
+    def is_listed(self, slug: Slug) -> bool:
+        """Say whether the workspace lists the project."""
+        ...
+
+    def is_whole(self, slug: Slug) -> bool:
+        """Say whether there are other projects with batches, and every one is suspected of a loss."""
+        ...
+
+    def witness(self, slug: Slug, at: datetime, known: Callable[[int], Known]) -> Control | None:
+        """
+        Choose a batch of a project without a suspected loss, another one at another time.
+
+        Args:
+            slug: The project for which a witness is wanted.
+            at: When.
+            known: Gives what is believed of a project's batches, by its number.
+        """
+        ...
+
+
 class Neighbours:
     """
-    The projects that hold batches, as the ledger had them when the run began.
+    Implements `Vicinity`: the projects that hold batches, as the ledger had them when the run began.
 
     Args:
         states: What the ledger holds of each project.
@@ -45,14 +68,7 @@ class Neighbours:
         return suspected and not self._sound_beside(slug)
 
     def witness(self, slug: Slug, at: datetime, known: Callable[[int], Known]) -> Control | None:
-        """
-        Choose a batch of a project without a suspected loss, another one at another time.
-
-        Args:
-            slug: The project for which a witness is wanted.
-            at: When.
-            known: Gives what is believed of a project's batches, by its number.
-        """
+        """Choose a batch of a project without a suspected loss, another one at another time."""
         others = {str(other.slug): other for other in self._sound_beside(slug)}
         first = by_lot(others, 1, at)
         for name in (*first, *(other for other in others if other not in first)):

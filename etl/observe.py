@@ -37,7 +37,7 @@ from etl.guard import (
     is_settled,
     question,
 )
-from etl.neighbours import Neighbours
+from etl.neighbours import Vicinity
 from etl.parse import parse_batch, parse_batches
 from etl.plan import body_of
 from etl.ports import Clock, Ledger, Source
@@ -101,7 +101,7 @@ class Observer(msgspec.Struct, frozen=True):
 
     ledger: Ledger
     rules: GuardRules
-    neighbours: Neighbours
+    neighbours: Vicinity
     clock: Clock
     stop: Event
     until: float
@@ -208,7 +208,7 @@ class Observer(msgspec.Struct, frozen=True):
         return Believed(
             belief,
             is_settled(known, snapshot, asked, belief),
-            (*_evidence(asked_for), *_acceptances(asked, belief)),
+            (*_evidence(asked_for), *_acceptances(asked)),
             sum(one.requests for one in asked_for.values() if one),
         )
 
@@ -253,10 +253,9 @@ def _evidence(told: Mapping[str, LookedFor | None]) -> Iterator[LookedUp]:
             yield LookedUp(batch_id, _OUTCOMES[type(one.answer)], one.body)
 
 
-def _acceptances(asked: Question, belief: Belief) -> Iterator[LookedUp]:
-    """Yield what an operator accepted, if it was; nothing is taken from a suspect answer."""
-    if belief.rule is None:
-        yield from (LookedUp(batch_id, "accepted") for batch_id in sorted(asked.accepted))
+def _acceptances(asked: Question) -> Iterator[LookedUp]:
+    """Yield what an operator accepted, believed or not: the rest of the absences was judged without it."""
+    return (LookedUp(batch_id, "accepted") for batch_id in sorted(asked.accepted))
 
 
 def skipped(state: ProjectState, at: datetime, rule: str, why: str) -> Reading:
