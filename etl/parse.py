@@ -102,6 +102,8 @@ _OUTLINE: Final = json.JSONDecoder(parse_int=str, parse_float=str, parse_constan
 """Leaves numbers as text, so that one that is too large spoils its own record and no other."""
 
 _EXTRA: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic")
+_PAGE_REMEDY: Final = "What answered is not the API; check ROBOFLOW_API_URL and proxies."
+
 _UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -288,11 +290,13 @@ def _loads(body: bytes, decoder: json.JSONDecoder = _JSON) -> object:
     try:
         return decoder.decode(_characters(body))
     except (ValueError, RecursionError, decimal.InvalidOperation) as error:
-        raise PayloadError(f"the answer is not JSON ({len(body)} bytes{_looks_like(body)})") from error
+        raise _no_json(body) from error
 
 
-def _looks_like(body: bytes) -> str:
-    return ", looks like HTML" if body.lstrip()[:1] == b"<" else ""
+def _no_json(body: bytes) -> PayloadError:
+    if body.lstrip()[:1] != b"<":
+        return PayloadError(f"the answer is not JSON ({len(body)} bytes)")
+    return PayloadError(f"the answer is not JSON ({len(body)} bytes, looks like HTML)", remedy=_PAGE_REMEDY)
 
 
 def _fields_of_error(body: bytes) -> dict[str, Any]:

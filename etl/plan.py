@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 import structlog
@@ -23,13 +23,15 @@ from etl.ports import Source
 from etl.records import Listing, Project, Slug
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from threading import Event
 
     from etl.records import Answer, ProjectState
     from etl.selection import ProjectFilter
 
 _log: Final = structlog.get_logger(__name__)
+
+_Parsed = TypeVar("_Parsed")
 
 _NO_KEY_REMEDY: Final = (
     "add the workspace's key under [workspaces.<slug>], or drop the project from `projects`"
@@ -103,7 +105,7 @@ def look_around(accounts: Sequence[Account], *, until: float, stop: Event | None
     for account in accounts:
         workspace = account.workspace
         try:
-            workspace = workspace or parse_root(body_of(_unless(stop, account.source).root(until=until)))
+            workspace = workspace or _read(_unless(stop, account.source).root(until=until), parse_root)
             sources[workspace] = account.source
             listings.append(_listing(_unless(stop, account.source), workspace, until))
         except SourceError as error:
@@ -167,6 +169,16 @@ def body_of(answer: Answer) -> bytes:
     return answer.body
 
 
+def _read(answer: Answer, parse: Callable[[bytes], _Parsed]) -> _Parsed:
+    """Parse an answer; if that fails, say with what status it came."""
+    try:
+        return parse(body_of(answer))
+    except PayloadError as error:
+        raise PayloadError(
+            str(error), remedy=error.remedy, http_status=answer.http_status, requests=answer.requests
+        ) from error
+
+
 def _unless(stop: Event | None, source: Source) -> Source:
     if stop is not None and stop.is_set():
         raise DeadlineError("the run was asked to stop")
@@ -174,7 +186,8 @@ def _unless(stop: Event | None, source: Source) -> Source:
 
 
 def _listing(source: Source, workspace: str, until: float) -> Listing:
-    listing = parse_workspace(body_of(source.workspace(workspace, until=until)), workspace)
+    answer = source.workspace(workspace, until=until)
+    listing = _read(answer, lambda body: parse_workspace(body, workspace))
     for reject in listing.rejects:
         _log.warning("project cannot be used", workspace=workspace, reason=reject.reason)
     return listing

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.fault.recorder import Faults
 
     Batches = dict[str, Any]
+    Believed = Callable[[Batches, Batches], Batches]
     Rows = list[dict[str, Any]]
     Making = Callable[[Rows], Fault]
 
@@ -60,26 +61,43 @@ class Meeting(NamedTuple):
     Args:
         fault: What goes wrong, or what makes it from the rows of the true list.
         outcome: What the run says of the project.
+        believed: What the ledger says then, given what it said before and what the source has.
         times: How many requests meet the fault; None: all.
         requests: How many are sent; None: as many as it takes.
-        is_true: Whether the ledger says what the source has all the same; else it says what it said before.
     """
 
     fault: Fault | Making
     outcome: Outcome
+    believed: Believed
     times: int | None = None
     requests: int | None = None
-    is_true: bool = False
+
+
+def nothing_new(before: Batches, _truth: Batches) -> Batches:
+    """Believe what was believed."""
+    return before
+
+
+def the_news(_before: Batches, truth: Batches) -> Batches:
+    """Believe what the source has."""
+    return truth
 
 
 def fails(fault: Fault | Making, error: str, status: int | None = None, **more: Any) -> Meeting:
     """Expect a failed observation, and nothing else."""
-    return Meeting(fault, Outcome("failed", error, status), **more)
+    return Meeting(fault, Outcome("failed", error, status), nothing_new, **more)
 
 
-def arrives(fault: Fault | Making, *, rejects: int = 0, **more: Any) -> Meeting:
+def arrives(
+    fault: Fault | Making, believed: Believed = the_news, *, rejects: int = 0, **more: Any
+) -> Meeting:
     """Expect the news in spite of it."""
-    return Meeting(fault, Outcome("changed", None, 200, None, rejects), is_true=True, **more)
+    return Meeting(fault, Outcome("changed", None, 200, None, rejects), believed, **more)
+
+
+def suspect(fault: Fault | Making, rule: str, believed: Believed, *, rejects: int = 0) -> Meeting:
+    """Expect that absences are not believed."""
+    return Meeting(fault, Outcome("suspect", None, 200, rule, rejects), believed)
 
 
 def meet(
@@ -108,13 +126,13 @@ def meet(
     with new_scene(world, None, **{**SPEED, **environ}) as scene:
         scene.healthy_sync()
         before = scene.believed
-        scene.change()
+        scene.change(1.0)
         _go_wrong(scene, meetings)
         began = time.monotonic()
         exit_code, process = scene.sync()
         took_s = time.monotonic() - began
         assert exit_code in (0, 4), process.said
-        seen, believed = _last_run(scene), scene.believed
+        seen, believed = last_run(scene), scene.believed
         assert has_no_moves(scene)
         scene.simulator.faults.clear()
         recovery_s = scene.recovered(time.monotonic(), RUN_S)
@@ -162,7 +180,7 @@ def goes_dark(
     ended, process = scene.sync(**environ)
     since = time.monotonic()
     scene.simulator.faults.clear()
-    seen = {slug: one.outcome for slug, one in _last_run(scene).items()}
+    seen = {slug: one.outcome for slug, one in last_run(scene).items()}
     assert (ended, set(seen.values())) == (exit_code, {outcome}), f"{ended} {seen}\n{process.said}"
     assert len(seen) == len(scene.simulator.world.projects)
     assert scene.believed == before
@@ -171,20 +189,24 @@ def goes_dark(
     return recovery_s
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
+    """What was recorded of one project in one run."""
+
     outcome: Outcome
     requests: int
 
 
 def _problems(
-    meeting: Meeting, seen: _Seen, before: Batches, truth: Batches, believed: Batches
+    meeting: Meeting, seen: Seen, before: Batches, truth: Batches, believed: Batches
 ) -> Iterator[str]:
     if seen.outcome != meeting.outcome:
         yield f"{seen.outcome}, not {meeting.outcome}"
     if meeting.requests not in (None, seen.requests):
         yield f"{seen.requests} requests, not {meeting.requests}"
-    if believed != (truth if meeting.is_true else before):
-        yield "the ledger says something else"
+    expected = meeting.believed(before, truth)
+    if believed != expected:
+        wrong = {one for one in believed.keys() | expected.keys() if believed.get(one) != expected.get(one)}
+        yield f"the ledger says something else of {len(wrong)} batches"
 
 
 def _go_wrong(scene: Scene, meetings: Mapping[str, Meeting]) -> None:
@@ -213,8 +235,9 @@ def _of(state: State, slug: str) -> Batches:
     return {batch_id: values for (path, batch_id), values in state.items() if path == f"acme/{slug}"}
 
 
-def _last_run(scene: Scene) -> dict[str, _Seen]:
-    return {slug: _Seen(Outcome(*told), requests) for slug, requests, *told in scene.rows(_LAST_RUN)}
+def last_run(scene: Scene) -> dict[str, Seen]:
+    """Return what the last run says of each project, by slug."""
+    return {slug: Seen(Outcome(*told), requests) for slug, requests, *told in scene.rows(_LAST_RUN)}
 
 
 _LAST_RUN: Final = """

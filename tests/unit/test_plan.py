@@ -13,6 +13,7 @@ import pytest
 from etl.errors import (
     MissingScopeError,
     NotVisibleError,
+    PayloadError,
     SourceError,
     TransientError,
     UnauthorizedError,
@@ -187,3 +188,15 @@ def test_rules_that_no_project_matches_are_a_problem_and_not_a_silent_nothing() 
 
 def test_a_workspace_without_projects_is_no_problem() -> None:
     assert a_plan(Key()).problems == ()
+
+
+def test_a_page_instead_of_the_directory_is_named_with_its_status_and_what_to_do() -> None:
+    class Page(Key):
+        def root(self, *, until: float) -> Answer:
+            assert until > time.monotonic()
+            return Answer(200, b"<!doctype html>", None, AT, AT, 3, 1.0)
+
+    (problem,) = a_plan(Page()).problems
+    assert isinstance(problem, PayloadError)
+    assert (problem.http_status, problem.requests) == (200, 3)
+    assert "ROBOFLOW_API_URL" in problem.remedy
