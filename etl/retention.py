@@ -1,0 +1,304 @@
+"""
+Keep what grows without bound small, and every answer as it was.
+
+Uneventful observations of one project and day are folded into the last of them; runs, ticks, bodies and
+rejects that nothing refers to any more are dropped. Each step is a small transaction, so that no run waits
+for it, and what was committed before an end of whatever kind is whole.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from etl.database import connect
+from etl.errors import StatementFailedError
+from etl.sql import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sqlalchemy import Connection
+
+    from etl.settings import DatabaseSettings, RetentionSettings
+
+_LOCK: Final = 4_150_212_893_700_316_882
+"""The advisory lock of whoever prunes: two at once would only do the same work twice."""
+
+_SLICE: Final = timedelta(days=31)
+_MOST: Final = 10_000
+_MOST_LISTED: Final = 100_000
+_MOST_BODIES: Final = 200
+"""What one transaction takes on: days of a project, rows, digests, and bodies, for which runs must wait."""
+
+_BODIES_LOCK_TIMEOUT_S: Final = 1.0
+"""How long a run may have to stand behind us while we wait for another run's writes."""
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """How many rows, and their bytes, without those of indexes."""
+
+    rows: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.rows + other.rows, self.bytes + other.bytes)
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What was folded or dropped, or would be.
+
+    `observations` are those that were folded into another one. `is_whole` is False if time was up, or bodies
+    were in use: the next time goes on from there.
+    """
+
+    observations: Tally = Tally()
+    runs: Tally = Tally()
+    ticks: Tally = Tally()
+    payloads: Tally = Tally()
+    rejects: Tally = Tally()
+    is_whole: bool = True
+
+
+class Horizons(NamedTuple):
+    """Until when things are old: whole days of observations, and bodies; None: all are kept."""
+
+    unchanged: datetime
+    payloads: datetime | None
+
+
+def horizons(settings: RetentionSettings, now: datetime) -> Horizons:
+    """Say what is old by now."""
+    day = (now - settings.unchanged).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return Horizons(day, now - settings.payloads if settings.payloads else None)
+
+
+def preview(uri: str, limits: DatabaseSettings, old: Horizons) -> Pruned:
+    """
+    Say what `prune` would do; write nothing.
+
+    Args:
+        uri: As for `etl.database.connect`.
+        limits: As for `etl.database.connect`.
+        old: What is old.
+
+    Raises:
+        DatabaseUnavailableError: The database cannot be reached, or went away.
+    """
+    with connect(uri, limits) as connection:
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        begun = _ask(connection, ["prune_from"], until=old.unchanged)
+        values = {
+            "project_ids": [project_id for project_id, _ in begun],
+            "from_ats": [from_at for _, from_at in begun],
+            "until": old.unchanged,
+            "most": None,
+        }
+        # Before all time: then every body is needed.
+        bodies = {"until": old.payloads or "-infinity", "most": None}
+        return Pruned(
+            observations=_tally(connection, ["prune_alike", "prune_fold_preview"], **values),
+            runs=_tally(connection, ["prune_alike", "prune_runs", "prune_preview"], **values),
+            ticks=_tally(connection, ["prune_ticks", "prune_preview"], **values),
+            payloads=_tally(connection, ["prune_base", "prune_bodies", "prune_preview"], **bodies),
+            rejects=_tally(connection, ["prune_base", "prune_rejects", "prune_preview"], **bodies),
+        )
+
+
+def prune(
+    uri: str,
+    limits: DatabaseSettings,
+    old: Horizons,
+    *,
+    now: datetime,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Pruned:
+    """
+    Fold and drop what is old, as far as time allows.
+
+    Args:
+        uri: As for `etl.database.connect`.
+        limits: As for `etl.database.connect`.
+        old: What is old.
+        now: The date of what is dropped.
+        is_over: Asked before each transaction; True ends it.
+
+    Raises:
+        DatabaseUnavailableError: The database cannot be reached, or went away; what was committed is whole.
+        StatementFailedError: Somebody else prunes, or held a lock for too long.
+        SettingsError: The role of the database may not do it.
+    """
+    with connect(uri, limits) as connection:
+        return _Pruning(connection, limits, old, now, is_over)()
+
+
+class _Pruning:
+    """One pass. Bodies come first: what is folded afterwards has no part in what is needed of them."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        limits: DatabaseSettings,
+        old: Horizons,
+        now: datetime,
+        is_over: Callable[[], bool],
+    ) -> None:
+        self._connection = connection
+        self._limits = limits
+        self._old = old
+        self._now = now
+        self._is_over = is_over
+        self._is_whole = True
+
+    def __call__(self) -> Pruned:
+        return Pruned(
+            payloads=self._bodies(),
+            rejects=self._rejects(),
+            observations=self._observations(),
+            runs=self._drop(
+                ["prune_alike", "prune_runs", "prune_runs_drop"],
+                until=self._old.unchanged,
+                project_ids=[],
+                from_ats=[],
+            ),
+            ticks=self._drop(["prune_ticks", "prune_ticks_drop"], until=self._old.unchanged),
+            is_whole=self._is_whole,
+        )
+
+    def _observations(self) -> Tally:
+        with self._transaction():
+            begun = _ask(self._connection, ["prune_from"], until=self._old.unchanged)
+        slices = (
+            (project_id, at) for project_id, from_at in begun for at in _starts(from_at, self._old.unchanged)
+        )
+        total = Tally()
+        for project_id, from_at in slices:
+            if self._has_to_end():
+                break
+            with self._transaction():
+                total += _tally(
+                    self._connection,
+                    ["prune_alike", "prune_fold"],
+                    project_ids=[project_id],
+                    from_ats=[from_at],
+                    until=min(from_at + _SLICE, self._old.unchanged),
+                )
+        return total
+
+    def _drop(self, files: Sequence[str], **values: object) -> Tally:
+        """Drop a slice at a time, until there is nothing left."""
+        total = Tally()
+        while not self._has_to_end():
+            with self._transaction():
+                dropped = _tally(self._connection, files, most=_MOST, **values)
+            total += dropped
+            if dropped.rows < _MOST:
+                break
+        return total
+
+    def _rejects(self) -> Tally:
+        if self._old.payloads is None:
+            return Tally()
+        return self._drop(["prune_base", "prune_rejects", "prune_rejects_drop"], until=self._old.payloads)
+
+    def _bodies(self) -> Tally:
+        total = Tally()
+        while self._old.payloads is not None and not self._has_to_end():
+            with self._transaction(is_long=True):
+                # In this order: what comes in between is looked at once more.
+                newest = _ask(self._connection, ["prune_newest"])
+                files, most = ["prune_base", "prune_bodies", "prune_bodies_list"], _MOST_LISTED
+                listed = _ask(self._connection, files, until=self._old.payloads, most=most)
+                digests = [digest for (digest,) in listed]
+            dropped = self._drop_bodies(digests, newest)
+            total += dropped
+            if len(digests) < _MOST_LISTED or not dropped.rows:
+                break
+        return total
+
+    def _drop_bodies(self, digests: Sequence[bytes], newest: Sequence[Sequence[Any]]) -> Tally:
+        total = Tally()
+        values = {
+            "project_ids": [project_id for project_id, _ in newest],
+            "newest_ats": [newest_at for _, newest_at in newest],
+            "at": self._now,
+        }
+        for first in range(0, len(digests), _MOST_BODIES):
+            if self._has_to_end():
+                break
+            chosen = digests[first : first + _MOST_BODIES]
+            with self._unless_in_use(), self._transaction(lock_timeout_s=_BODIES_LOCK_TIMEOUT_S):
+                self._connection.execute(text("LOCK TABLE ledger.payload IN SHARE ROW EXCLUSIVE MODE"))
+                total += _tally(self._connection, ["prune_bodies_drop"], digests=chosen, **values)
+        return total
+
+    @contextmanager
+    def _unless_in_use(self) -> Iterator[None]:
+        """Leave to the next time what would make runs wait."""
+        try:
+            yield
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable):
+                raise
+            self._is_whole = False
+
+    def _has_to_end(self) -> bool:
+        is_over = self._is_over()
+        self._is_whole = self._is_whole and not is_over
+        return is_over
+
+    @contextmanager
+    def _transaction(self, *, is_long: bool = False, lock_timeout_s: float | None = None) -> Iterator[None]:
+        """Hold off whoever else prunes for one transaction, which nothing waits for to be on disk."""
+        waits_s = self._limits.lock_timeout_s if lock_timeout_s is None else lock_timeout_s
+        values = {
+            "lock": _LOCK,
+            "lock_timeout": f"{waits_s * 1000:.0f}",
+            "statement_timeout": "0" if is_long else f"{self._limits.statement_timeout_s * 1000:.0f}",
+            # Who looks at a slice must not read all of a table; who looks at all of it should.
+            "enable_seqscan": "on" if is_long else "off",
+        }
+        with self._connection.begin():
+            if not self._connection.scalar(text(_BEGIN), values):
+                raise StatementFailedError(
+                    "another prune is at work on this database", remedy="let it end; it does the same work"
+                )
+            yield
+
+
+_BEGIN: Final = """
+SELECT
+    pg_try_advisory_xact_lock(:lock),
+    set_config('lock_timeout', :lock_timeout, TRUE),
+    set_config('statement_timeout', :statement_timeout, TRUE),
+    set_config('enable_seqscan', :enable_seqscan, TRUE),
+    set_config('synchronous_commit', 'off', TRUE)
+"""
+
+
+def _starts(from_at: datetime, until: datetime) -> Iterator[datetime]:
+    while from_at < until:
+        yield from_at
+        from_at += _SLICE
+
+
+def _tally(connection: Connection, files: Sequence[str], **values: object) -> Tally:
+    ((rows, size),) = _ask(connection, files, **values)
+    return Tally(int(rows), int(size))
+
+
+def _ask(connection: Connection, files: Sequence[str], **values: object) -> list[Sequence[Any]]:
+    return list(map(tuple, connection.exec_driver_sql(_text(*files), values)))
+
+
+@cache
+def _text(*files: str) -> str:
+    return "".join(text_of(file) for file in files)
