@@ -204,6 +204,11 @@ class Host:
         self.wakes_at = min(self._next_tick, retry_at) if self._daemon.health.last_error else self._next_tick
         self._befall()
 
+    def keep_time(self) -> None:
+        """See when the next tick is, as the daemon's watch does each second: the clock may be put back."""
+        self._next_tick = min(self._next_tick, self.schedule.after(self._storm.now))
+        self.wakes_at = min(self.wakes_at, self._next_tick)
+
     def _turn(self) -> None:
         self.is_busy = True
         try:
