@@ -36,6 +36,16 @@ class UnknownProjectError(BatchledgerError):
     exit_code = 3
 
 
+class UnconfirmableError(BatchledgerError):
+    """An answer of which no absence can be told was to be confirmed. The user waits for another one."""
+
+    exit_code = 4
+
+
+class ClockError(BatchledgerError):
+    """The clocks of this host and of the database disagree. The user sets them right and starts again."""
+
+
 class SchemaMismatchError(BatchledgerError):
     """The database is at another revision than this program. The user migrates, or upgrades the program."""
 

@@ -32,6 +32,7 @@ from etl.guard import (
     LookUp,
     NotFound,
     Question,
+    Rule,
     Surroundings,
     conclude,
     is_settled,
@@ -51,11 +52,18 @@ _log: Final = structlog.get_logger(__name__)
 
 _TICK: Final = timedelta(microseconds=1)
 
+_CONFIRMABLE: Final = frozenset({Rule.UNCONFIRMED_LOSS, Rule.WHOLE_WORKSPACE})
+_CONFIRM_REMEDY: Final = (
+    "see at Roboflow whether it is so; if it is, accept it with `batchledger confirm W/P`"
+)
+
 HELD: Final = "held"
 STOPPED: Final = "stopped"
 """Why a project was skipped: another run has it or has just read it; this one was asked to stop."""
 
-_CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+"""How far a clock may be wrong before it is said. Hosts that set theirs by the network keep to a second."""
+
 _CLOCK_REMEDY: Final = "see that the clocks of all hosts are right"
 
 
@@ -138,11 +146,7 @@ class Observer(msgspec.Struct, frozen=True):
 
     def _mind_clock(self, state: ProjectState, now: datetime) -> None:
         """Say once a run that observations are dated later than the clock says, to keep them in order."""
-        if (
-            state.last_at is None
-            or state.last_at - now <= _CLOCK_TOLERANCE
-            or self.has_told_of_clock.is_set()
-        ):
+        if state.last_at is None or state.last_at - now <= CLOCK_TOLERANCE or self.has_told_of_clock.is_set():
             return
         self.has_told_of_clock.set()
         _log.warning(
@@ -183,6 +187,7 @@ class Observer(msgspec.Struct, frozen=True):
             rule=belief.rule,
             rejects=len(snapshot.rejects),
             requests=observation.requests,
+            remedy=_CONFIRM_REMEDY if belief.rule in _CONFIRMABLE else "",
         )
         _tell(report)
         return Reading(report)

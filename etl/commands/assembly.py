@@ -12,13 +12,15 @@ from threading import Event
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from sqlalchemy import text
 
 from etl import __version__
 from etl.client import ApiKey, RoboflowSource, SourceOptions
 from etl.config import required_keys
 from etl.database import connect, engine, is_behind, migrate, require_head, revision
 from etl.embedded import default_home, server
-from etl.errors import DeadlineError
+from etl.errors import ClockError, DeadlineError
+from etl.observe import CLOCK_TOLERANCE
 from etl.plan import Account
 from etl.ports import Clock
 from etl.selection import Promise
@@ -30,6 +32,8 @@ from etl.ticks import Schedule
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from sqlalchemy import Connection
+
     from etl.records import Slug
     from etl.settings import SourceSettings
     from etl.sync import Progress
@@ -39,6 +43,11 @@ _LEAST_PROMISE: Final = timedelta(hours=2)
 
 _RENEWALS: Final = 4
 """Renewals in the time of one lease, so that a slow one or two do not lose it."""
+
+
+_CLOCK_REMEDY: Final = (
+    "set the wrong one right (`date -u` on both; NTP keeps it so) and start again; nothing was written"
+)
 
 
 class Database(msgspec.Struct, frozen=True):
@@ -96,11 +105,12 @@ def workbench(
         SettingsError: There is no key, or a key or the embedded database cannot be used.
         DatabaseUnavailableError: The database cannot be reached.
         SchemaMismatchError: It is the user's own, and at another revision.
+        ClockError: It is the user's own, and its server's clock disagrees with this host's.
     """
     with ExitStack() as stack:
         accounts = open_accounts(settings, stop=stop, clock=clock, stack=stack)
         database = stack.enter_context(open_database(settings, environ))
-        prepare(database)
+        prepare(database, minds_clock=True)
         ledger = stack.enter_context(open_ledger(database, settings))
         yield Workbench(settings, database, ledger, accounts, clock, stop)
 
@@ -121,19 +131,45 @@ def home_of(settings: Settings, environ: Mapping[str, str]) -> Path:
     return settings.home or default_home(environ, os.geteuid())
 
 
-def prepare(database: Database) -> None:
+def prepare(database: Database, *, minds_clock: bool = False) -> None:
     """
     See that the schema is this program's; the embedded one is brought there, since nobody else would.
+
+    Args:
+        database: Which one.
+        minds_clock: See, too, that the clocks agree: who writes dates what it writes by its own.
 
     Raises:
         DatabaseUnavailableError: The database cannot be reached.
         SchemaMismatchError: The schema is another, and not ours to change.
+        ClockError: The clock of the database's server disagrees with this host's.
     """
     with connect(database.uri, database.limits) as connection:
         if database.is_embedded and is_behind(revision(connection)):
             connection.rollback()
             migrate(connection)
         require_head(connection)
+        if minds_clock and not database.is_embedded:
+            require_clock(connection)
+
+
+def require_clock(connection: Connection) -> None:
+    """
+    See that this host's clock agrees with that of the database's server.
+
+    Raises:
+        ClockError: They differ by more than five minutes, whichever of them is wrong.
+    """
+    began_at = utc_now()
+    server_at = connection.scalar(text("SELECT clock_timestamp()"))
+    ahead = max(began_at - server_at, timedelta(0)) - max(server_at - utc_now(), timedelta(0))
+    if abs(ahead) > CLOCK_TOLERANCE:
+        direction = "ahead of" if ahead > timedelta(0) else "behind"
+        raise ClockError(
+            f"the clock of this host is {abs(ahead).total_seconds():.0f} s {direction} that of the "
+            "database's server",
+            remedy=_CLOCK_REMEDY,
+        )
 
 
 @contextmanager

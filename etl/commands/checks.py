@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from etl.commands.assembly import open_accounts, open_database, patience, utc_now
+from etl.commands.assembly import open_accounts, open_database, patience, require_clock, utc_now
 from etl.commands.queries import server_version
 from etl.config import origins
 from etl.database import connect, head, is_behind, revision
-from etl.errors import BatchledgerError, NotVisibleError, SettingsError, SourceError
+from etl.errors import BatchledgerError, ClockError, NotVisibleError, SettingsError, SourceError
 from etl.plan import look_around
 from etl.roles import lacking
 
@@ -149,6 +149,7 @@ def _database(settings: Settings, environ: Mapping[str, str]) -> Iterator[Findin
             yield _server(database, connection)
             schema = _schema(database, connection)
             yield schema
+            yield from _clock(database, connection)
             if schema.verdict == "ok":
                 yield from _rights(database, connection)
     except BatchledgerError as error:
@@ -187,6 +188,16 @@ def _schema(database: Database, connection: Connection) -> Finding:
         remedy="run `batchledger migrate`",
         exit_code=_EXIT_FAULT,
     )
+
+
+def _clock(database: Database, connection: Connection) -> Iterator[Finding]:
+    """Say whether the clock of somebody else's server disagrees with ours."""
+    if database.is_embedded:
+        return
+    try:
+        require_clock(connection)
+    except ClockError as error:
+        yield _fault("database", error)
 
 
 def _rights(database: Database, connection: Connection) -> Iterator[Finding]:

@@ -56,6 +56,7 @@ def run(session: Session) -> int:
     Raises:
         SettingsError: There is no key, or a setting is wrong.
         SchemaMismatchError: The database is the user's own, and at another revision.
+        ClockError: The clock of its server disagrees with this host's.
     """
     stop = Event()
     with stops_on_signal(stop, session.say):
@@ -96,7 +97,7 @@ class _Turns:
     def last_scheduled(self) -> Scheduled | None:
         # To open the embedded database once more revives it if it was killed.
         with open_database(self._bench.settings, self._environ) as database:
-            prepare(database)
+            prepare(database, minds_clock=True)
         return self._bench.ledger.last_scheduled()
 
     def note_tick(self, scheduled_at: datetime, reason: str, *, recorded_at: datetime) -> None:
@@ -110,7 +111,7 @@ def _workbench(settings: Settings, environ: Mapping[str, str], stop: Event) -> I
         accounts = open_accounts(settings, stop=stop, clock=utc_now, stack=stack)
         database = stack.enter_context(open_database(settings, environ))
         try:
-            prepare(database)
+            prepare(database, minds_clock=True)
         except DatabaseUnavailableError as error:
             _log.warning("the database is waited for", error=str(error), remedy=error.remedy)
         ledger = stack.enter_context(open_ledger(database, settings))
