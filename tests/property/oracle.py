@@ -136,6 +136,11 @@ class Oracle:
         return self.trusted[-1] if self.trusted else None
 
     @property
+    def totals_at(self) -> dict[datetime, tuple[int, int, int] | None]:
+        """What was believed after each observation; None before the first readable one."""
+        return {one.observed_at: one.totals for one in self.told}
+
+    @property
     def untrusted(self) -> list[Told]:
         return [one for one in self.told if one.verdict in ("failed", "suspect")]
 

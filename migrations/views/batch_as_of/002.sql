@@ -76,15 +76,22 @@ AS $$
             last.observed_at AS changed_at,
             -- The state may have changed before the instant already, and nobody had looked.
             next.kind IS NOT NULL AND coalesce(next.changed_after < batch_as_of.at, TRUE) AS may_differ,
-            batch.carried_since <= batch_as_of.at
-                OR batch.unlisted_since <= batch_as_of.at
-                OR (batch.missing_since <= batch_as_of.at AND batch.gone_at IS NULL) AS is_unread,
+            -- Since some observation its values are not known; and what one did not find may have changed before.
+            pending.since <= batch_as_of.at
+                OR (around.observed_before < batch_as_of.at AND pending.since <= around.observed_after) AS is_unread,
             around.observed_before,
             around.observed_after,
             around.is_gap
         FROM around
         INNER JOIN ledger.batch
             ON batch.project_id = around.project_id
+        CROSS JOIN LATERAL (
+            SELECT least(
+                batch.carried_since,
+                batch.unlisted_since,
+                CASE WHEN batch.gone_at IS NULL THEN batch.missing_since END
+            ) AS since
+        ) AS pending
         LEFT JOIN LATERAL (
             SELECT
                 batch_change.kind,

@@ -27,7 +27,7 @@ AS $$
             WHEN believed.batches IS NULL THEN 'unknown'
             WHEN NOT coalesce(believed.is_settled, FALSE) THEN 'carried'
             WHEN around.observed_before = project_as_of.at THEN 'observed'
-            WHEN around.verdict_after = 'unchanged' AND NOT around.is_gap THEN 'observed'
+            WHEN around.is_same_after AND NOT around.is_gap THEN 'observed'
             ELSE 'carried'
         END,
         around.observed_before,
@@ -47,6 +47,7 @@ AS $$
             observation.observed_at,
             observation.span_from,
             observation.verdict,
+            observation.is_settled,
             observation.gap_reasons
         FROM ledger.observation
         WHERE observation.project_id = project.project_id
@@ -62,7 +63,8 @@ AS $$
                 AS observed_before,
             CASE WHEN after.span_from > project_as_of.at THEN after.span_from ELSE after.observed_at END
                 AS observed_after,
-            after.verdict AS verdict_after,
+            -- What it did not find may have left before.
+            after.verdict = 'unchanged' AND after.is_settled AS is_same_after,
             after.gap_reasons IS NOT NULL AND coalesce(after.span_from > project_as_of.at, TRUE) AS is_gap
     ) AS around
     -- What was believed by then, after whatever attempt: of a suspect answer, too, what is present is applied.
