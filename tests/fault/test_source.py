@@ -9,10 +9,12 @@ from email.utils import format_datetime
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
+import psycopg
 import pytest
 
 from etl.simulator import Fault, ServerSettings, World
 from tests.fault.encounter import (
+    BATCHES,
     Outcome,
     arrives,
     fails,
@@ -24,8 +26,10 @@ from tests.fault.encounter import (
     the_news,
 )
 from tests.fault.harness import LISTS, RUN_S
+from tests.worlds import FakeClock, WorldSource, a_run, a_world
 
 if TYPE_CHECKING:
+    from etl.store import PostgresLedger
     from tests.fault.conftest import NewScene
     from tests.fault.encounter import Batches, Believed, Making, Meeting, Rows
     from tests.fault.harness import Scene
@@ -456,6 +460,59 @@ def test_a_project_in_the_trash(new_scene: NewScene, faults: Faults, *, has_etag
             scene.simulator.world.restore("acme/drones")
         case.recovery_s = scene.recovered(time.monotonic(), RUN_S)
         assert has_no_moves(scene)
+
+
+# What lasts for a day, of runs an hour apart by a clock of its own.
+
+LOOK_UPS: Final = "/acme/*/batches/*"
+LASTING: Final[dict[str, tuple[tuple[Fault, str], ...]]] = {
+    "a workspace turns empty": ((Fault.status(404), LOOK_UPS), (Fault.empty_list(), "/acme/*/batches")),
+    "a workspace lists no projects": ((Fault.empty_list(), "/acme"),),
+    "most of a workspace is denied": ((Fault.status(404), LOOK_UPS), (Fault.partial_list(0.75), LISTS)),
+    "a key loses its scope": ((Fault.missing_scope(), "/acme/*"),),
+    "a key loses its scope for all but names": ((Fault.status(403, GRAPH), "/acme/*"),),
+    "a project in the trash": ((Fault.without("acme/cars"), "/acme"), (Fault.status(404), "/acme/cars/*")),
+}
+
+
+@pytest.mark.parametrize("what", LASTING)
+@pytest.mark.parametrize(("projects", "has_etags"), [(1, False), (3, True)])
+def test_a_day_of_it_changes_no_batch(
+    ledger: PostgresLedger, database: str, faults: Faults, what: str, projects: int, *, has_etags: bool
+) -> None:
+    world, clock = a_world(projects, BATCHES), FakeClock()
+    source = WorldSource(world, clock, has_etags=has_etags)
+    with psycopg.connect(database, autocommit=True) as connection, faults(f"source: {what}, for a day"):
+        a_run(ledger, [source], clock)
+        before = connection.execute(BELIEVED).fetchall()
+        for fault, path in LASTING[what]:
+            source.faults.add(fault, path=path, times=None)
+        for _ in range(26):
+            clock.move(hours=1)
+            a_run(ledger, [source], clock)
+            assert connection.execute(BELIEVED).fetchall() == before
+        source.faults.clear()
+        assert {one.verdict.is_trusted for one in a_run(ledger, [source], clock).projects} == {True}
+        assert connection.execute(BELIEVED).fetchall() == before
+        assert connection.execute("SELECT * FROM analytics.invariant_violation").fetchall() == []
+
+
+BELIEVED: Final = """
+    SELECT
+        batch.workspace,
+        batch.project,
+        batch.batch_id,
+        batch.name,
+        batch.images,
+        batch.num_jobs,
+        batch.missing_since,
+        batch.gone_at,
+        count(*) AS changes
+    FROM analytics.batch
+    JOIN analytics.batch_change USING (workspace, project, batch_id)
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    ORDER BY 1, 2, 3
+"""
 
 
 # Sizes.
