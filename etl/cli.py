@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations.
 from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
 from etl import __version__
-from etl.commands.arguments import complete_project, instant_of, place_of, slug_of
+from etl.commands.arguments import batch_of, complete_project, place_of, slug_of
+from etl.commands.instants import as_word
 from etl.commands.manual import examples, exit_codes
 from etl.commands.session import Session
 from etl.commands.signals import tidy_on_sigterm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from etl.commands.assembly import Database
+    from collections.abc import Mapping, Sequence
 
 _EXIT_BROKEN_PIPE: Final = 141  # As a process that SIGPIPE ended.
 
@@ -50,7 +48,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     Returns:
         The exit code.
     """
-    arguments, is_debug = _without_debug(sys.argv[1:] if argv is None else argv)
+    arguments, is_debug = _unmarked(sys.argv[1:] if argv is None else argv)
     session = Session(os.environ if environ is None else environ, is_debug=is_debug)
     try:
         with tidy_on_sigterm():
@@ -87,10 +85,10 @@ def _hushed() -> int:
     return _EXIT_BROKEN_PIPE
 
 
-def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """Take `--debug` out of wherever it stands, but for what is meant for another program."""
+def _unmarked(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Take `--debug` out, and `-1d` for no option, but for what is meant for another program."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    ours = [argument for argument in arguments[:end] if argument != "--debug"]
+    ours = [as_word(argument) for argument in arguments[:end] if argument != "--debug"]
     return [*ours, *arguments[end:]], len(ours) < end
 
 
@@ -151,14 +149,15 @@ def run(context: typer.Context) -> int:
 @app.command(epilog=examples("check"))
 def check(context: typer.Context, *, json: Json = False) -> int:
     """Check settings, keys and database; say what to do."""
-    from etl.commands import checks, show
+    from etl.commands import checks
+    from etl.commands.show import access
 
     session = _session(context)
     found = []
     for finding in checks.check(session.settings, session.environ, session.cwd):
         found.append(finding)
         if not json:
-            show.finding(session.out, finding)
+            access.finding(session.out, finding)
     if json:
         session.emit(found)
     return checks.exit_code(found)
@@ -193,13 +192,14 @@ def migrate(
 def projects(context: typer.Context, *, json: Json = False) -> int:
     """List the projects that the keys can see."""
     from etl.commands import inventory, show
+    from etl.commands.show import access
 
     session = _session(context)
     listed, problems = inventory.take(session.settings(), session.environ)
     if json:
         session.emit(listed)
     else:
-        show.projects(session.out, listed)
+        access.projects(session.out, listed)
     show.problems(session.err, problems)
     return inventory.exit_code(listed, problems)
 
@@ -207,46 +207,96 @@ def projects(context: typer.Context, *, json: Json = False) -> int:
 @app.command(epilog=examples("status"))
 def status(context: typer.Context, *, json: Json = False) -> int:
     """Say how fresh each project is, and what is open."""
-    from etl.commands import queries, show
-    from etl.commands.assembly import utc_now
+    from etl.commands import look
 
-    session = _session(context)
-    with _ledger(session) as place, queries.reading(place.uri, place.limits) as connection:
-        found = queries.status(connection, utc_now())
-    if json:
-        session.emit(found)
-    else:
-        show.status(session.out, found)
-    return 0
+    return look.status(_session(context), is_json=json)
 
 
 @app.command(epilog=examples("history"))
-def history(
+def history(  # noqa: PLR0913 - one argument for each option.
     context: typer.Context,
     place: Annotated[
         str,
         typer.Argument(metavar="W/P[/BATCH]", autocompletion=complete_project, help="A project, or a batch."),
     ],
     *,
-    at: Annotated[
-        str | None, typer.Option(metavar="T", help="As it stood then: ISO 8601 (UTC unless it says) or now.")
+    at: Annotated[str | None, typer.Option(metavar="T", help="As it stood then.")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="T", help="What happened from then on.")
     ] = None,
+    to: Annotated[str | None, typer.Option(metavar="T", help="What happened until then.")] = None,
     json: Json = False,
 ) -> int:
     """Show the life of a project or of a batch."""
-    from etl.commands import queries, show
-    from etl.commands.assembly import utc_now
+    from etl.commands import look
 
-    session = _session(context)
-    slug, batch_id = place_of(place)
-    then = None if at is None else instant_of(at, utc_now())
-    with _ledger(session) as ledger, queries.reading(ledger.uri, ledger.limits) as connection:
-        found = queries.life(connection, slug, batch_id, then)
-    if json:
-        session.emit(found)
-    else:
-        show.life(session.out, found, has_plot=session.out.is_terminal)
-    return 0
+    return look.history(_session(context), *place_of(place), (at, from_, to), is_json=json)
+
+
+@app.command(epilog=examples("diff"))
+def diff(
+    context: typer.Context,
+    project: Annotated[str, typer.Argument(metavar="W/P", autocompletion=complete_project)],
+    t1: Annotated[str, typer.Argument(metavar="T1", help="An instant.")],
+    t2: Annotated[str, typer.Argument(metavar="T2", help="A later one.")] = "now",
+    *,
+    json: Json = False,
+) -> int:
+    """Say what changed between two instants, and how the totals moved."""
+    from etl.commands import look
+
+    return look.diff(_session(context), slug_of(project), t1, t2, is_json=json)
+
+
+@app.command(epilog=examples("explain"))
+def explain(
+    context: typer.Context,
+    batch: Annotated[str, typer.Argument(metavar="W/P/BATCH", autocompletion=complete_project)],
+    *,
+    at: Annotated[str, typer.Option(metavar="T", help="What was believed then.")] = "now",
+    json: Json = False,
+) -> int:
+    """Trace the number of a batch to its run, observation and bytes."""
+    from etl.commands import look
+
+    return look.explain(_session(context), *batch_of(batch), at, is_json=json)
+
+
+@app.command(epilog=examples("verify"))
+def verify(context: typer.Context, *, json: Json = False) -> int:
+    """Check that the books balance; name what does not, and the remedy."""
+    from etl.commands import look
+
+    return look.verify(_session(context), is_json=json)
+
+
+@app.command(epilog=examples("confirm"))
+def confirm(
+    context: typer.Context,
+    project: Annotated[str, typer.Argument(metavar="W/P", autocompletion=complete_project)],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept what is shown without asking.")] = False,
+    json: Json = False,
+) -> int:
+    """Show what a project's list lacks, and accept that it is gone."""
+    from etl.commands import confirm as confirmation
+
+    return confirmation.confirm(_session(context), slug_of(project), is_agreed=yes, is_json=json)
+
+
+@app.command(epilog=examples("prune"))
+def prune(
+    context: typer.Context,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be folded and dropped; write nothing.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Fold uneventful readings, drop what is past keeping."""
+    from etl.commands import prune as pruning
+
+    return pruning.run(_session(context), is_dry=dry_run, is_json=json)
 
 
 @app.command(
@@ -308,16 +358,6 @@ def demo(
 
 def _session(context: typer.Context) -> Session:
     return cast("Session", context.obj)
-
-
-@contextmanager
-def _ledger(session: Session) -> Iterator[Database]:
-    """Yield the database, at this program's revision."""
-    from etl.commands.assembly import open_database, prepare
-
-    with open_database(session.settings(), session.environ) as place:
-        prepare(place)
-        yield place
 
 
 if __name__ == "__main__":

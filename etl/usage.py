@@ -13,7 +13,13 @@ from etl.cli import app
 from etl.commands.checks import Finding
 from etl.commands.documents import RunDocument
 from etl.commands.inventory import Listed
-from etl.commands.queries import BatchHistory, Past, ProjectHistory, Status
+from etl.commands.queries.absent import Confirmation
+from etl.commands.queries.diff import Diff
+from etl.commands.queries.explain import Explanation
+from etl.commands.queries.history import BatchHistory, ProjectHistory
+from etl.commands.queries.past import Past
+from etl.commands.queries.status import Status
+from etl.commands.queries.verify import Verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,11 +48,15 @@ Keys may be added; none is renamed or taken away. `[]` is each element of a list
 _DOCUMENTS: Final[dict[str, tuple[type[msgspec.Struct], bool]]] = {
     "sync": (RunDocument, False),
     "check": (Finding, True),
+    "confirm W/P": (Confirmation, False),
     "projects": (Listed, True),
     "status": (Status, False),
     "history W/P": (ProjectHistory, False),
     "history W/P/BATCH": (BatchHistory, False),
     "history … --at": (Past, False),
+    "diff": (Diff, False),
+    "explain": (Explanation, False),
+    "verify": (Verification, False),
 }
 """What each command prints: the document, and whether it is a list of them."""
 

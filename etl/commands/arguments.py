@@ -1,9 +1,8 @@
-"""How commands read what users write: projects, batches, instants; and what the shell offers for them."""
+"""How commands read what users write: projects, batches; and what the shell offers for them."""
 
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -40,22 +39,20 @@ def place_of(text: str) -> tuple[Slug, str | None]:
     return slug_of(text), None
 
 
-def instant_of(text: str, now: datetime) -> datetime:
+def batch_of(text: str) -> tuple[Slug, str]:
     """
-    Read an instant: `now`, or ISO 8601; UTC unless it says otherwise.
+    Read `workspace/project/batch`.
 
     Raises:
         SettingsError: It is something else.
     """
-    if text == "now":
-        return now
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
+    slug, batch_id = place_of(text)
+    if batch_id is None:
         raise SettingsError(
-            f"{text!r} is not an instant", remedy="write it as 2026-11-20T12:00Z, 2026-11-20 or now"
-        ) from None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+            f"{text!r} does not name a batch",
+            remedy=f"write it as {slug}/BATCH; `batchledger history {slug} --at now` lists the ids",
+        )
+    return slug, batch_id
 
 
 def complete_project(incomplete: str) -> list[str]:

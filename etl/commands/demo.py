@@ -12,9 +12,14 @@ from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from etl import embedded
-from etl.commands import queries, show
+from etl.commands import show
 from etl.commands.assembly import Workbench, run_options, utc_now, workbench
+from etl.commands.queries import answer, history, reading, status, verify
 from etl.commands.session import Session
+from etl.commands.show import history as show_history
+from etl.commands.show import status as show_status
+from etl.commands.show import verify as show_verify
+from etl.commands.show.runs import summary, trouble
 from etl.commands.story import CARS, Story
 from etl.errors import BatchledgerError, SettingsError
 from etl.records import Slug
@@ -108,7 +113,7 @@ def run(session: Session, keep: Path | None) -> int:
         simulator = stack.enter_context(Simulator(story.world))
         bench = stack.enter_context(_workbench(session, simulator, home, clock))
         _live(out, story, simulator, bench, clock)
-        connection = stack.enter_context(queries.reading(bench.database.uri, bench.database.limits))
+        connection = stack.enter_context(reading(bench.database.uri, bench.database.limits))
         _look(out, connection, story)
         _go_on(out, connection)
         _verify(out, connection, story.world)
@@ -175,9 +180,9 @@ def _live(out: Console, story: Story, simulator: Simulator, bench: Workbench, cl
 def _run(out: Console, bench: Workbench) -> None:
     report = bench.run(run_options(bench.settings, trigger="demo"))()
     indent = " " * 18
-    _print(out, f"{indent}{show.summary(report)}")
+    _print(out, f"{indent}{summary(report)}")
     for project in report.projects:
-        if what := show.trouble(project):
+        if what := trouble(project):
             _print(out, f"{indent}{project.slug} is {project.verdict.value}: {what}")
 
 
@@ -187,15 +192,15 @@ def _run(out: Console, bench: Workbench) -> None:
 def _look(out: Console, connection: Connection, story: Story) -> None:
     cars = Slug(*CARS.split("/"))
     _title(out, "The projects (batchledger status)")
-    show.status(out, queries.status(connection, utc_now()))
+    show_status.status(out, status.status(connection, utc_now()))
     _title(out, f"A batch, state by state (batchledger history {CARS}/{story.hero_id})")
-    show.batch_history(out, queries.batch_history(connection, cars, story.hero_id), has_plot=True)
+    show_history.batch_history(out, history.batch_history(connection, cars, story.hero_id), has_plot=True)
     _title(out, f"A project, day by day (batchledger history {CARS})")
-    show.project_history(out, queries.project_history(connection, cars), has_plot=True)
+    show_history.project_history(out, history.project_history(connection, cars), has_plot=True)
     _title(out, "What was not believed, and what was not seen")
-    show.answer(out, queries.answer(connection, _UNTRUSTED))
+    show.answer(out, answer(connection, _UNTRUSTED))
     out.print()
-    show.answer(out, queries.answer(connection, _GAPS))
+    show.answer(out, answer(connection, _GAPS))
 
 
 _UNTRUSTED: Final = """
@@ -216,7 +221,7 @@ def _go_on(out: Console, connection: Connection) -> None:
     _title(out, "The same in SQL, to go on with (batchledger psql)")
     for what, sql in _QUERIES.items():
         _print(out, f"-- {what}\n{sql}")
-        show.answer(out, queries.answer(connection, sql))
+        show.answer(out, answer(connection, sql))
         out.print()
 
 
@@ -228,10 +233,11 @@ def _verify(out: Console, connection: Connection, world: World) -> None:
         BatchledgerError: It is something else.
     """
     _title(out, "Is it true?")
-    broken = queries.violations(connection)
-    if broken:
-        raise BatchledgerError(f"the books do not balance: {broken[0]}", remedy="report it")
-    _print(out, "The books balance: analytics.invariant_violation is empty.")
+    found = verify.verify(connection)
+    show_verify.verify(out, found)
+    if not found.is_sound:
+        raise BatchledgerError("the books do not balance", remedy="report it")
+    _print(out, "So analytics.invariant_violation is empty (batchledger verify).")
     truth = truth_of(world)
     wrong = [path for path, told in truth.projects.items() if _believed(connection, path) != told.batches]
     if wrong:
@@ -253,7 +259,7 @@ def _believed(connection: Connection, path: str) -> Mapping[str, BatchTruth]:
             num_jobs=batch.num_jobs or 0,
             uploaded_at=batch.uploaded_at or batch.first_seen_at,
         )
-        for batch in queries.batches(connection, Slug(*path.split("/")))
+        for batch in history.batches(connection, Slug(*path.split("/")))
         if batch.gone_at is None
     }
 

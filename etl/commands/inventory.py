@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from etl import embedded
-from etl.commands import queries
 from etl.commands.assembly import home_of, open_accounts, open_database, patience, utc_now
+from etl.commands.queries import reading
+from etl.commands.queries import status as at_a_glance
 from etl.database import require_head
 from etl.errors import BatchledgerError
 from etl.plan import look_around
@@ -20,7 +21,7 @@ from etl.records import Project, Slug
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from etl.commands.queries import ProjectStatus
+    from etl.commands.queries.status import ProjectStatus
     from etl.plan import Directory
     from etl.selection import ProjectFilter
     from etl.settings import Settings
@@ -116,10 +117,10 @@ def _held(
     try:
         with (
             open_database(settings, environ) as place,
-            queries.reading(place.uri, place.limits) as connection,
+            reading(place.uri, place.limits) as connection,
         ):
             require_head(connection)
-            found = queries.status(connection, utc_now())
+            found = at_a_glance.status(connection, utc_now())
     except BatchledgerError as error:
         return {}, (error,)
     return {status.slug: status for status in found.projects}, ()

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
     {
         0: "done, and everything read is trusted",
-        1: "error: database, network, schema",
+        1: "error: database, network, schema; the books do not balance",
         2: "wrong settings, arguments or key",
         3: "no such project or batch",
-        4: "some projects failed or are suspect; the others are done",
+        4: "some projects failed or are suspect, the others are done; or a promised age is broken",
         130: "ended by SIGINT (143 by SIGTERM) after the projects in hand",
     }
 )
@@ -25,12 +25,28 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("batchledger check", "is everything ready for a run?"),
             ("batchledger check --json", "the same for a script"),
         ),
+        "confirm": (
+            ("batchledger confirm acme/cars", "show what the list lacks; ask on a terminal"),
+            ("batchledger confirm acme/cars --yes", "accept that it is gone"),
+            ("batchledger confirm acme/cars --json", "what would be accepted, for a script"),
+        ),
         "demo": (
             ("batchledger demo", "two weeks of a simulated workspace in ten seconds"),
             ("batchledger demo --keep /tmp/ledger", "keep its database to look around in"),
         ),
+        "diff": (
+            ("batchledger diff acme/cars yesterday now", "what changed since midnight of the day before"),
+            ("batchledger diff acme/cars -7d", "what changed in the last seven days"),
+            ("batchledger diff acme/cars 2026-11-01 2026-11-20T12:00Z", "between two instants"),
+            ("batchledger diff acme/cars -1d --json", "the same for a script"),
+        ),
+        "explain": (
+            ("batchledger explain acme/cars/6VN0fFQIWU1E24bDjGsN", "where does its number come from?"),
+            ("batchledger explain acme/cars/6VN0fFQIWU1E24bDjGsN --at -7d", "and a week ago?"),
+        ),
         "history": (
             ("batchledger history acme/cars", "a project, day by day"),
+            ("batchledger history acme/cars --from -14d --to -7d", "a week of it, with its gaps"),
             ("batchledger history acme/cars/6VN0fFQIWU1E24bDjGsN", "a batch, state by state"),
             ("batchledger history acme/cars --at 2026-11-20T12:00Z", "its batches as they stood then"),
             ("batchledger history acme/cars --at now", "its batches as last known"),
@@ -45,6 +61,11 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("batchledger projects", "what the keys can see, and what is followed"),
             ("batchledger projects --json", "the same for a script"),
         ),
+        "prune": (
+            ("batchledger prune", "fold and drop what [retention] says is old"),
+            ("batchledger prune --dry-run", "how much would that be?"),
+            ("batchledger prune --json", "the outcome for a script"),
+        ),
         "psql": (
             ("batchledger psql", "SQL by hand"),
             ('batchledger psql -- -c "SELECT * FROM analytics.project"', "one statement"),
@@ -56,13 +77,17 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
         ),
         "status": (
             ("batchledger status", "how fresh is what?"),
-            ("batchledger status --json", "the same for a monitor"),
+            ("batchledger status --json", "the same for a monitor, which may also go by the exit code"),
         ),
         "sync": (
             ("batchledger sync", "every followed project"),
             ("batchledger sync --project acme/cars --project acme/drones", "these two"),
             ("batchledger sync --dry-run", "what would be written?"),
             ("batchledger sync --json", "the outcome for a script"),
+        ),
+        "verify": (
+            ("batchledger verify", "do the books balance?"),
+            ("batchledger verify --json", "the same for a monitor"),
         ),
     }
 )

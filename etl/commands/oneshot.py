@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
-from etl.commands import show
 from etl.commands.assembly import run_options, workbench
 from etl.commands.documents import run_document
+from etl.commands.show.runs import run_report
 from etl.commands.signals import stops_on_signal
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def sync(session: Session, only: tuple[Slug, ...], *, is_dry: bool, is_json: boo
         if is_json:
             session.emit(run_document(report))
         else:
-            show.run_report(session.out, report)
+            run_report(session.out, report)
         return stopped.exit_code(report.exit_code)
 
 

@@ -1,0 +1,141 @@
+"""How commands read the ledger: a connection that sees one moment, rows as typed values, known names."""
+
+from __future__ import annotations
+
+import difflib
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+from sqlalchemy import text
+
+from etl.database import connect
+from etl.errors import UnknownProjectError
+from etl.records import Slug
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from sqlalchemy import Connection
+
+    from etl.settings import DatabaseSettings
+
+_Row = TypeVar("_Row", bound=msgspec.Struct)
+
+_MOST_COMPARED: Final = 1000
+"""Batches that a name is compared with. Beyond them, those that begin alike are enough."""
+
+
+@contextmanager
+def reading(uri: str, limits: DatabaseSettings | None = None) -> Iterator[Connection]:
+    """
+    Yield a connection that only reads, sees one moment, and tells times in UTC.
+
+    Args:
+        uri: As for `etl.database.connect`.
+        limits: As for `etl.database.connect`.
+
+    Raises:
+        DatabaseUnavailableError: The database cannot be reached.
+    """
+    with connect(uri, limits) as connection:
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        connection.execute(text("SET LOCAL TimeZone = 'UTC'"))
+        yield connection
+
+
+def rows(connection: Connection, kind: type[_Row], sql: str, **values: Any) -> tuple[_Row, ...]:  # noqa: ANN401 - as SQL takes them.
+    """Run a query of ours and return its rows, each as one typed value."""
+    found = connection.execute(text(sql), values).mappings()
+    return tuple(msgspec.convert({name: _utc(value) for name, value in row.items()}, kind) for row in found)
+
+
+def _utc(value: object) -> object:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def server_version(connection: Connection) -> str:
+    """Return the version of Postgres, such as 18.1."""
+    return str(connection.scalar(text("SHOW server_version"))).split(" ", maxsplit=1)[0]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a query answered."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+
+def answer(connection: Connection, sql: str) -> Answer:
+    """Run a query of ours as it stands."""
+    result = connection.exec_driver_sql(sql)
+    return Answer(tuple(result.keys()), tuple(tuple(row) for row in result))
+
+
+# What the ledger knows by name
+
+
+def slugs(connection: Connection) -> list[str]:
+    """Return every project that the ledger knows, as `workspace/project`."""
+    found = connection.execute(text("SELECT workspace, project FROM analytics.project ORDER BY 1, 2"))
+    return [str(Slug(*row)) for row in found]
+
+
+def require_project(connection: Connection, slug: Slug) -> None:
+    """
+    See that the ledger knows a project.
+
+    Raises:
+        UnknownProjectError: It does not.
+    """
+    known = slugs(connection)
+    if str(slug) not in known:
+        raise UnknownProjectError(
+            f"the ledger knows no project {slug}{_near(str(slug), known)}",
+            remedy="`batchledger status` lists what it knows, `batchledger projects` what a key sees",
+        )
+
+
+_IS_KNOWN: Final = """
+SELECT EXISTS (
+    SELECT FROM analytics.batch
+    WHERE workspace = :workspace
+        AND project = :project
+        AND batch_id = :batch_id
+)
+"""
+
+_ALIKE: Final = """
+SELECT batch_id
+FROM analytics.batch
+WHERE workspace = :workspace
+    AND project = :project
+ORDER BY
+    -- Those that begin alike come first, whatever their case.
+    starts_with(lower(batch_id), lower(left(:batch_id, 2))) DESC,
+    batch_id
+LIMIT :most
+"""
+
+
+def require_batch(connection: Connection, slug: Slug, batch_id: str) -> None:
+    """
+    See that the ledger knows a batch.
+
+    Raises:
+        UnknownProjectError: It does not, or not even the project.
+    """
+    require_project(connection, slug)
+    key = {"workspace": slug.workspace, "project": slug.project, "batch_id": batch_id}
+    if not connection.scalar(text(_IS_KNOWN), key):
+        found = connection.execute(text(_ALIKE), {**key, "most": _MOST_COMPARED})
+        raise UnknownProjectError(
+            f"the ledger knows no batch {batch_id} in {slug}{_near(batch_id, [row[0] for row in found])}",
+            remedy=f"`batchledger history {slug} --at now` lists the batches with their ids",
+        )
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.75)
+    return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -1,0 +1,55 @@
+"""What commands read of gaps: the stretches of time in which nobody trusted was looking."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from etl.commands.queries import rows
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from etl.records import Slug
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A stretch of time between two trusted observations in which one was due.
+
+    `to_at` is None while it is open. `reasons` say why, in the order of time.
+    """
+
+    from_at: datetime
+    to_at: datetime | None
+    reasons: tuple[str, ...]
+    is_promise_broken: bool
+
+    def holds(self, at: datetime) -> bool:
+        """Say whether an instant is inside: at its ends somebody looked."""
+        return self.from_at < at and (self.to_at is None or at < self.to_at)
+
+
+_GAPS: Final = """
+SELECT
+    from_at,
+    to_at,
+    reasons,
+    is_promise_broken
+FROM analytics.gap
+WHERE workspace = :workspace
+    AND project = :project
+    AND (CAST(:to_at AS timestamptz) IS NULL OR from_at < :to_at)
+    AND (CAST(:from_at AS timestamptz) IS NULL OR coalesce(to_at, 'infinity') > :from_at)
+ORDER BY from_at
+"""
+
+
+def gaps(
+    connection: Connection, slug: Slug, from_at: datetime | None = None, to_at: datetime | None = None
+) -> tuple[Gap, ...]:
+    """Return the gaps of a project, by time; with instants, those that have a part between them."""
+    key = {"workspace": slug.workspace, "project": slug.project}
+    return rows(connection, Gap, _GAPS, from_at=from_at, to_at=to_at, **key)

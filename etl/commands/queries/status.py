@@ -1,0 +1,193 @@
+"""What `status` reads: each project's age beside its promise, what is open, and the last run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from etl.commands.queries import rows
+from etl.records import Slug
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One project with its freshness. Times are UTC.
+
+    `age_s` is the age of the last trusted observation, None before the first one. `max_age_s` is the age that
+    is promised, None where nothing is; `is_kept` whether it is kept now, None also for a project that is
+    paused; `kept_1d`, `kept_7d` and `kept_30d` are the shares (0 to 1) of the last days in which it was.
+    `gap_since` is the start of the gap that is still open, None where there is none, and `gap_reasons` say
+    why. `missing` counts the batches that are absent and not yet confirmed so. `error` is that of the last
+    attempt, `rule` the one that made it suspect.
+    """
+
+    workspace: str
+    project: str
+    name: str | None
+    type: str | None
+    is_tracked: bool
+    batches: int
+    images: int
+    num_jobs: int
+    missing: int
+    last_observed_at: datetime | None
+    age_s: float | None
+    max_age_s: int | None
+    is_kept: bool | None
+    kept_1d: float | None
+    kept_7d: float | None
+    kept_30d: float | None
+    last_verdict: str | None
+    last_attempt_at: datetime | None
+    rule: str | None
+    error: str | None
+    gap_since: datetime | None
+    gap_reason: str | None
+    gap_reasons: tuple[str, ...] | None
+
+    @property
+    def slug(self) -> Slug:
+        """The project's address."""
+        return Slug(self.workspace, self.project)
+
+
+class LastRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest run. `outcome` and what follows are None while it runs, and for ever if it died."""
+
+    run_id: int
+    trigger: str
+    host: str
+    version: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    changed: int | None
+    unchanged: int | None
+    suspect: int | None
+    failed: int | None
+    skipped: int | None
+    batch_changes: int | None
+    requests: int | None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole ledger at a glance. `is_kept` is false as soon as one promise is broken."""
+
+    at: datetime
+    is_kept: bool
+    last_run: LastRun | None
+    projects: tuple[ProjectStatus, ...]
+
+
+_PROJECTS: Final = """
+SELECT
+    project.workspace,
+    project.project,
+    project.name,
+    project.type,
+    project.is_tracked,
+    project.batches,
+    project.images,
+    project.num_jobs,
+    coalesce(absent.batches, 0) AS missing,
+    project.last_observed_at,
+    CAST(extract(EPOCH FROM :at - project.last_observed_at) AS double precision) AS age_s,
+    freshness.max_age_s,
+    freshness.is_kept,
+    freshness.kept_1d,
+    freshness.kept_7d,
+    freshness.kept_30d,
+    project.last_verdict,
+    project.last_attempt_at,
+    CASE WHEN project.last_verdict = 'suspect' THEN attempt.error END AS rule,
+    attempt.error,
+    gap.from_at AS gap_since,
+    gap.reason AS gap_reason,
+    gap.reasons AS gap_reasons
+FROM analytics.project
+INNER JOIN analytics.freshness
+    ON freshness.workspace = project.workspace
+    AND freshness.project = project.project
+LEFT JOIN LATERAL (
+    SELECT observation.error
+    FROM analytics.observation
+    WHERE observation.workspace = project.workspace
+        AND observation.project = project.project
+        -- Not the first by time: that would sort every observation of the project.
+        AND observation.observed_at = project.last_attempt_at
+    LIMIT 1
+) AS attempt ON TRUE
+LEFT JOIN (
+    SELECT
+        workspace,
+        project,
+        count(*) AS batches
+    FROM analytics.batch
+    WHERE missing_since IS NOT NULL
+        AND gone_at IS NULL
+    GROUP BY
+        workspace,
+        project
+) AS absent
+    ON absent.workspace = project.workspace
+    AND absent.project = project.project
+LEFT JOIN (
+    SELECT
+        workspace,
+        project,
+        from_at,
+        reason,
+        reasons
+    FROM analytics.gap
+    WHERE to_at IS NULL
+) AS gap
+    ON gap.workspace = project.workspace
+    AND gap.project = project.project
+ORDER BY
+    project.workspace,
+    project.project
+"""
+
+_LAST_RUN: Final = """
+SELECT
+    run_id,
+    trigger,
+    host,
+    version,
+    started_at,
+    ended_at,
+    outcome,
+    changed,
+    unchanged,
+    suspect,
+    failed,
+    skipped,
+    batch_changes,
+    requests
+FROM ledger.run
+ORDER BY run_id DESC
+LIMIT 1
+"""
+
+
+def status(connection: Connection, at: datetime) -> Status:
+    """
+    Read every project's freshness, and the last run.
+
+    Args:
+        connection: A reading one.
+        at: Now, for the ages.
+    """
+    runs = rows(connection, LastRun, _LAST_RUN)
+    projects = rows(connection, ProjectStatus, _PROJECTS, at=at)
+    return Status(
+        at=at,
+        is_kept=all(project.is_kept is not False for project in projects),
+        last_run=runs[0] if runs else None,
+        projects=projects,
+    )

@@ -1,0 +1,170 @@
+"""What people see of where a number comes from: its change, its observation, its run, its bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etl.commands.show import line, moment, signed, suspicion
+from etl.commands.show.past import around, known
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from etl.commands.queries.bodies import Body, Record
+    from etl.commands.queries.explain import (
+        Change,
+        Confirmed,
+        Departure,
+        Explanation,
+        Origin,
+        Pending,
+        RunThen,
+    )
+
+_LABEL: Final = 10
+_MOST_RAW: Final = 2000
+"""Characters of a record that are shown on a terminal; `--json` has all of them."""
+
+
+def explain(out: Console, found: Explanation) -> None:
+    """Show where a number comes from, step by step."""
+    slug = f"{found.workspace}/{found.project}"
+    line(out, f"Batch {found.batch_id} of {slug} as believed at {moment(found.at)} UTC")
+    for label, told in _steps(found):
+        line(out, f"{label:{_LABEL}}{told}")
+    if found.record is not None:
+        raw = found.record.raw
+        line(out, raw[:_MOST_RAW] + " ..." if out.is_terminal and len(raw) > _MOST_RAW else raw)
+
+
+def _steps(found: Explanation) -> Iterator[tuple[str, str]]:
+    yield from _value(found)
+    if found.pending is not None:
+        yield from (("pending", told) for told in _pending(found.pending))
+    if found.change is not None:
+        yield "made by", _change(found.change)
+    if found.departure is not None:
+        yield "evidence", _departure(found.departure)
+    if found.observation is not None:
+        yield "seen in", _observation(found.observation)
+        if found.observation.look_up is not None:
+            yield "look-up", _LOOK_UPS[found.observation.look_up]
+    if found.run is not None:
+        yield "by", _run(found.run)
+    if found.change is not None:
+        yield "body", _body(found.body)
+        yield "record", _record(found)
+    if found.confirmed is not None:
+        yield "since", _confirmed(found.confirmed)
+
+
+def _value(found: Explanation) -> Iterator[tuple[str, str]]:
+    then = found.believed
+    if then is None:
+        yield "value", "none: it was not known of then, and cannot have been there"
+        return
+    if then.images is not None:
+        jobs = "jobs unknown" if then.num_jobs is None else f"{then.num_jobs} jobs"
+        yield "value", f"{then.images} images, {jobs}: {then.name or 'without a name'}"
+    yield "known", f"{known(then, found.at, found.gap)} ({around(then)})"
+
+
+def _pending(pending: Pending) -> Iterator[str]:
+    if pending.missing_since is not None:
+        yield f"absent since {moment(pending.missing_since)} UTC, and not confirmed gone"
+    if pending.unlisted_since is not None:
+        yield f"left out of the list since {moment(pending.unlisted_since)} UTC, and found when asked for"
+    if pending.carried_since is not None:
+        yield (
+            f"shown without usable values since {moment(pending.carried_since)} UTC: "
+            f"{pending.reason or 'the reason was not kept'}"
+        )
+
+
+def _change(change: Change) -> str:
+    since = f"after {moment(change.changed_after)}" if change.changed_after else "at an unknown time"
+    return (
+        f"{change.kind}: {signed(change.images_delta)} images, {signed(change.num_jobs_delta)} jobs, "
+        f"{since} and by {moment(change.observed_at)} UTC"
+    )
+
+
+def _departure(departure: Departure) -> str:
+    first = f"first absent at {moment(departure.first_absent_at)} UTC"
+    told = {
+        "look_up": "asked for on its own, it was not found (404)",
+        "second_absence": "a second trusted answer lacked it as well",
+        "accepted": "an operator accepted its absence",
+        "not_kept": "it was confirmed by a version that kept no evidence",
+    }
+    return f"{told[departure.evidence]}; {first}"
+
+
+_LOOK_UPS: Final = {
+    "found": "asked for on its own, the batch was found",
+    "not_found": "asked for on its own, the batch was not found (404)",
+    "inconclusive": "asked for on its own, nothing could be told of it",
+    "accepted": "the word of an operator",
+}
+
+
+def _observation(seen: Origin) -> str:
+    rule = f": {suspicion(seen.rule)}" if seen.rule else ""
+    previous = f"; the trusted one before: {moment(seen.previous_at)} UTC" if seen.previous_at else ""
+    return (
+        f"observation {seen.observation_id} ({seen.verdict}{rule}), asked {moment(seen.started_at)}, "
+        f"complete {moment(seen.observed_at)} UTC, status {seen.http_status}, "
+        f"{seen.requests} requests{previous}"
+    )
+
+
+def _run(run: RunThen) -> str:
+    rules = run.guard
+    guard = (
+        f"; guard: a loss of {rules.min_loss} or more and over {rules.max_loss_share:.0%} is suspect, "
+        f"{rules.max_lookups} look-ups, hold {rules.hold}"
+        if rules
+        else "; the guard's thresholds were not noted"
+    )
+    return (
+        f"run {run.run_id} ({run.trigger}) of {moment(run.started_at)} UTC on {run.host}, "
+        f"batchledger {run.version}{guard}"
+    )
+
+
+def _body(body: Body | None) -> str:
+    if body is None:
+        return "the archive has no such body; `batchledger verify` tells what is missing"
+    what = "the list" if body.of == "list" else "the look-up"
+    told = f"sha256 {body.digest} of {what}, {body.body_bytes} bytes"
+    if body.pruned_at is not None:
+        return f"{told}; dropped for its age at {moment(body.pruned_at)} UTC"
+    kept = f"{told}, {body.stored_bytes} in the archive"
+    return kept if body.is_intact else f"{kept}; DAMAGED: the bytes there have another digest"
+
+
+def _record(found: Explanation) -> str:
+    record = found.record
+    if record is not None:
+        return _place(record)
+    if found.body is None or found.body.stored_bytes is None:
+        return "not here any more, as its body"
+    return "none: the list does not show the batch" if found.departure else "none that can be read"
+
+
+def _place(record: Record) -> str:
+    where = f"bytes {record.offset} to {record.offset + record.length}"
+    if record.position is None or record.count is None:
+        return f"{where} of the look-up's answer:"
+    return f"number {record.position + 1} of {record.count} in the list, {where}:"
+
+
+def _confirmed(confirmed: Confirmed) -> str:
+    if not confirmed.observations:
+        return "no trusted observation with nothing pending has said so again"
+    return (
+        f"the same in {confirmed.observations} trusted observations, the last one at "
+        f"{moment(confirmed.last_at)} UTC"
+    )

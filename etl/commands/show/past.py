@@ -1,0 +1,98 @@
+"""What people see of an instant: how a project or a batch stood, and how well that is known, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etl.commands.queries.past import Stand
+from etl.commands.show import line, moment, number, table
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from rich.console import Console
+
+    from etl.commands.queries.gaps import Gap
+    from etl.commands.queries.past import BatchThen, Past
+    from etl.commands.show import Cell
+
+
+def past(out: Console, found: Past) -> None:
+    """Show how a project or a batch stood at an instant, and how well that is known."""
+    whole = f"{found.workspace}/{found.project}"
+    if found.batch_id is not None:
+        line(out, f"Batch {found.batch_id} of {whole} as it stood at {moment(found.at)} UTC")
+        _batch(out, found)
+        return
+    line(out, f"{whole} as it stood at {moment(found.at)} UTC")
+    line(out, counts(found.totals))
+    line(out, known(found.totals, found.at, found.totals.gap))
+    line(out, around(found.totals))
+    if not found.batches:
+        line(out, "No batch that is known of was there then.")
+        return
+    out.print()
+    columns = ("=batch", "knowledge", ">images", ">jobs", "since (UTC)", "name")
+    table(out, columns, map(_row, found.batches))
+
+
+def _batch(out: Console, found: Past) -> None:
+    if not found.batches:
+        line(out, "It was not known of then, and cannot have been there.")
+        line(out, around(found.totals))
+    for batch in found.batches:
+        if batch.images is not None:
+            jobs = "" if batch.num_jobs is None else f", {batch.num_jobs} jobs"
+            line(
+                out, f"{batch.images} images{jobs}, since {moment(batch.changed_at)} UTC: {batch.name or ''}"
+            )
+        line(out, known(batch, found.at, found.totals.gap))
+        line(out, around(batch))
+
+
+def _row(batch: BatchThen) -> tuple[Cell, ...]:
+    return (
+        batch.batch_id,
+        batch.knowledge,
+        number(batch.images),
+        number(batch.num_jobs),
+        moment(batch.changed_at),
+        batch.name or "",
+    )
+
+
+def counts(totals: Stand) -> str:
+    """Say what a project held."""
+    if totals.batches is None:
+        return "unknown counts"
+    return f"{totals.batches} batches, {totals.images} images, {totals.num_jobs} jobs"
+
+
+def known(told: Stand | BatchThen, at: datetime, gap: Gap | None) -> str:
+    """Say in plain words how well something is known."""
+    match told.knowledge:
+        case "observed":
+            is_moment = told.observed_before == at
+            return f"observed: {'read at that moment' if is_moment else 'the same before and after'}"
+        case "gone":
+            return "gone: confirmed absent"
+        case "unknown":
+            is_whole = isinstance(told, Stand)
+            never = "it had never been observed" if is_whole else "it may have been there, unseen"
+            return f"unknown: {never}"
+    return f"carried: {_carried(told, gap)}"
+
+
+def _carried(told: Stand | BatchThen, gap: Gap | None) -> str:
+    if gap is not None:
+        return f"as last seen; then came a gap ({', '.join(gap.reasons)})"
+    if told.observed_after is None:
+        return "as last seen; nobody has looked since"
+    return "as last seen; it changed before the next look, or something was pending"
+
+
+def around(told: Stand | BatchThen) -> str:
+    """Name the trusted observations on both sides."""
+    before = f"{moment(told.observed_before)} UTC" if told.observed_before else "none"
+    after = f"{moment(told.observed_after)} UTC" if told.observed_after else "none yet"
+    return f"observation before: {before}; after: {after}"
