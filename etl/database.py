@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, LiteralString
 import psycopg
 from psycopg.errors import DiskFull, InsufficientPrivilege, LockNotAvailable, ReadOnlySqlTransaction
 from sqlalchemy import NullPool, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
 from etl.config import engine_url
 from etl.errors import DatabaseUnavailableError, SchemaMismatchError, SettingsError, StatementFailedError
@@ -138,8 +138,7 @@ def translated(connections: Engine) -> Iterator[None]:
             raise denied(error.orig) from None
         if isinstance(error.orig, LockNotAvailable):
             raise stuck(error.orig) from None
-        is_refused = isinstance(error.orig, ReadOnlySqlTransaction)
-        if isinstance(error, OperationalError) or error.connection_invalidated or is_refused:
+        if isinstance(error, OperationalError | InternalError) or error.connection_invalidated:
             raise unavailable(connections, error) from None
         raise
 

@@ -70,8 +70,8 @@ _GIVEN_UP: Final = (
 _UNAVAILABLE: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
-    # Which psycopg takes for a fault of its user's.
-    psycopg.errors.ReadOnlySqlTransaction,
+    # Among which are a server that takes no writes, and an index that is broken.
+    psycopg.InternalError,
     SQLAlchemyError,
 )
 

@@ -31,7 +31,7 @@ from tests.fault.databases import (
     waiting,
     with_password,
 )
-from tests.fault.harness import LEASE_S, LISTS, RUN_S
+from tests.fault.harness import ALONE, LEASE_S, LISTS, RUN_S
 from tests.logins import OWNER, READER, WRITER, as_owner
 
 if TYPE_CHECKING:
@@ -236,18 +236,21 @@ def test_a_lock_is_waited_for_no_longer_than_without_it(
         case.recovery_s = scene.recovered(over, RUN_S)
 
 
-def test_two_runs_at_once_read_each_project_once(pooled: tuple[Scene, PgBouncer], faults: Faults) -> None:
+def test_two_runs_at_once_read_each_project_once(
+    pooled: tuple[Scene, PgBouncer], database: str, faults: Faults
+) -> None:
     scene, _ = pooled
     scene.change()
     scene.simulator.requests.clear()
-    scene.simulator.faults.add(STALLED, path=LISTS, times=8)
     with faults("pgbouncer: two runs at once") as case:
-        one = begun(scene)
-        other = scene.start("sync")
-        assert (one.wait(), other.wait()) == (0, 0), one.said + other.said
+        with held(database, "SELECT FROM ledger.project FOR NO KEY UPDATE"):
+            one = scene.start("sync", **ALONE)
+            one.until(lambda: waiting(database))
+            other = scene.start("sync")
+            assert other.wait() == 0, other.said
+        assert one.wait() == 0, one.said
         counts = dict(scene.simulator.requests.counts)
         assert [count for path, count in counts.items() if path.endswith("/batches")] == [1] * 4
-        scene.simulator.faults.clear()
         case.recovery_s = scene.recovered(time.monotonic(), RUN_S)
 
 

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, LiteralString
 from urllib.parse import quote
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 MIGRATION_WAIT_S: Final = 10
 
 
-# Servers of the tests' own, to be stopped, filled and crowded
+# A server of the tests' own, to be stopped, filled and crowded
 
 
 class Server:
@@ -71,7 +72,7 @@ class Server:
         self._home, self._settings = home, settings
         self._uses = ExitStack()
         self.data = home / "postgres/data"
-        self.uri = with_password(self.start())
+        self.uri = self.start()
 
     def start(self) -> str:
         return self._uses.enter_context(server(self._home, settings=self._settings))
@@ -85,38 +86,59 @@ class Server:
             assert time.monotonic() < end
             time.sleep(0.02)
 
+    def new_database(self) -> str:
+        """Make a database with the ledger's schema and nothing in it, and return its address."""
+        name = f"test_{next(_numbers)}"
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            # The other strategy leaves unlogged indexes empty after a crash where wal_level is minimal.
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE batchledger STRATEGY file_copy".encode())
+        return with_password(self.uri.replace("/batchledger?", f"/{name}?", 1))
+
     def close(self) -> None:
         self._uses.close()
 
 
-@pytest.fixture
-def new_server() -> Iterator[Callable[..., Server]]:
-    """Give a way to start a migrated server with settings of its own."""
+_numbers: Final = count()
+
+ROOM: Final = 30
+"""Connections that the server takes."""
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Server]:
+    """Start a server that writes its log only when it must, so that a crash loses what nobody insisted on."""
     home = Path(tempfile.mkdtemp(prefix="batchledger-test-"))
     home.chmod(0o711)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, home)
-
-        def start(**settings: str) -> Server:
-            own = Server(home / "own", **settings)
-            stack.callback(own.close)
-            with connect(own.uri) as connection:
-                migrate(connection)
-            return own
-
-        yield start
+        own = Server(home / "own", max_connections=str(ROOM), wal_writer_delay="10s", autovacuum="off")
+        stack.callback(own.close)
+        with connect(own.uri) as connection:
+            migrate(connection)
+        yield own
 
 
 @pytest.fixture
-def new_own_scene(tmp_path: Path, forkers: Forkers) -> Iterator[Callable[..., Scene]]:
-    """Give a way to set a scene on such a server."""
+def new_own_scene(own: Server, tmp_path: Path, forkers: Forkers) -> Iterator[Callable[..., Scene]]:
+    """Give a way to set a scene on that server."""
     with ExitStack() as stack:
 
-        def scene(own: Server, **environ: str) -> Scene:
+        def scene(**environ: str) -> Scene:
             simulator = stack.enter_context(Simulator(World.seeded(7, projects=4, batches_per_project=12)))
-            return stack.enter_context(ended(Scene(simulator, own.uri, tmp_path, forkers, environ)))
+            return stack.enter_context(
+                ended(Scene(simulator, own.new_database(), tmp_path, forkers, environ))
+            )
 
         yield scene
+
+
+@pytest.fixture
+def own_scene(new_own_scene: Callable[..., Scene]) -> Scene:
+    """Set a scene on that server whose ledger has one run, and whose source has moved on since."""
+    scene = new_own_scene()
+    scene.healthy_sync()
+    scene.change()
+    return scene
 
 
 @pytest.fixture
@@ -163,46 +185,49 @@ def test_backends_that_are_terminated_while_the_api_is_waited_for_end_the_run_in
 # A server that ends
 
 
-@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGINT], ids=["immediate", "fast"])
-def test_a_restart_while_a_run_reads_and_while_one_writes(
-    new_server: Callable[..., Server],
-    new_own_scene: Callable[..., Scene],
-    faults: Faults,
-    how: signal.Signals,
+STOPS: Final = [
+    pytest.param(signal.SIGQUIT, id="immediate"),
+    pytest.param(signal.SIGINT, id="fast", marks=pytest.mark.long),
+]
+
+
+@pytest.mark.parametrize("how", STOPS)
+def test_a_restart_while_a_run_reads(
+    own: Server, own_scene: Scene, faults: Faults, how: signal.Signals
 ) -> None:
-    own = new_server()
-    scene = new_own_scene(own)
-    scene.healthy_sync()
+    own_scene.simulator.faults.add(STALLED, path=LISTS, times=4)
     with faults(f"postgres: restart ({how.name}) while reading") as case:
-        scene.change()
-        scene.simulator.faults.add(STALLED, path=LISTS, times=4)
-        process = begun(scene)
+        process = begun(own_scene)
         own.stop(how)
         own.start()
         over = time.monotonic()
         ends(process, 1, "cannot be used")
-        case.recovery_s = scene.recovered(over, LEASE_S + RUN_S)
+        case.recovery_s = own_scene.recovered(over, LEASE_S + RUN_S)
+
+
+@pytest.mark.parametrize("how", STOPS)
+def test_a_restart_while_a_run_writes(
+    own: Server, own_scene: Scene, faults: Faults, how: signal.Signals
+) -> None:
     with faults(f"postgres: restart ({how.name}) while writing") as case:
-        scene.change()
-        analyst = psycopg.connect(scene.database)
-        analyst.execute("SELECT FROM ledger.project ORDER BY project_id LIMIT 1 FOR UPDATE")
-        process = scene.start("sync")
-        process.until(lambda: waiting(scene.database))
-        own.stop(how)
-        analyst.close()
+        with psycopg.connect(own_scene.database) as analyst:
+            analyst.execute("SELECT FROM ledger.project ORDER BY project_id LIMIT 1 FOR UPDATE")
+            process = own_scene.start("sync")
+            process.until(lambda: waiting(own_scene.database))
+            own.stop(how)
+            analyst.close()
         own.start()
         over = time.monotonic()
         ends(process, 1, "cannot be used")
-        case.recovery_s = scene.recovered(over, LEASE_S + RUN_S)
+        case.recovery_s = own_scene.recovered(over, LEASE_S + RUN_S)
 
 
 def test_who_goes_on_after_a_crash_writes_nothing_and_gets_no_number_twice(
-    new_server: Callable[..., Server], faults: Faults
+    own: Server, faults: Faults
 ) -> None:
-    """What is not on disk yet is lost: the log is written every ten seconds unless a transaction insists."""
-    own = new_server(wal_writer_delay="10s")
+    uri = own.new_database()
     with faults("postgres: crash under a run that goes on"), ExitStack() as stack:
-        zombie, other = (a_ledger(own.uri, stack) for _ in range(2))
+        zombie, other = (a_ledger(uri, stack) for _ in range(2))
         run_id = zombie.begin_run(trigger="sync", started_at=NOON)
         project_id = only_project(zombie)
         assert zombie.claim(run_id, [project_id])
@@ -217,7 +242,7 @@ def test_who_goes_on_after_a_crash_writes_nothing_and_gets_no_number_twice(
         with pytest.raises(ClaimLostError):
             zombie.apply(run_id, an_observation(project_id), Snapshot(batches=()), Belief(), b"{}")
         assert zombie.record(run_id, [an_observation(project_id)]) == 0
-        with psycopg.connect(own.uri) as connection:
+        with psycopg.connect(uri) as connection:
             assert connection.execute("SELECT count(*) FROM ledger.observation").fetchone() == (0,)
 
 
@@ -239,25 +264,22 @@ def an_observation(project_id: int) -> Observation:
 
 
 def test_a_server_that_is_down_is_told_at_once_and_read_into_when_it_is_back(
-    new_server: Callable[..., Server], new_own_scene: Callable[..., Scene], faults: Faults
+    own: Server, own_scene: Scene, faults: Faults
 ) -> None:
-    own = new_server()
-    scene = new_own_scene(own)
     with faults("postgres: down, one run") as case:
         own.stop(signal.SIGINT)
-        process = scene.start("sync")
-        ends(process, 1, "cannot be used", SLACK_S)
+        ends(own_scene.start("sync"), 1, "cannot be used", SLACK_S)
         own.start()
-        case.recovery_s = scene.recovered(time.monotonic(), RUN_S)
+        case.recovery_s = own_scene.recovered(time.monotonic(), RUN_S)
 
 
-@pytest.mark.parametrize("down_s", [3, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("down_s", [3, 60])
 def test_a_server_that_goes_down_under_a_daemon_is_waited_for(
-    new_server: Callable[..., Server], new_own_scene: Callable[..., Scene], faults: Faults, down_s: int
+    own: Server, new_own_scene: Callable[..., Scene], faults: Faults, down_s: int
 ) -> None:
     """It goes down in the middle of a run, and stays away; the ticks in between are noted."""
-    own = new_server()
-    scene = new_own_scene(own, BATCHLEDGER_SCHEDULE__EVERY="10s")
+    scene = new_own_scene(BATCHLEDGER_SCHEDULE__EVERY="10s")
     scene.simulator.faults.add(STALLED, path=LISTS, times=4)
     with faults(f"postgres: down for {down_s} s under a daemon") as case:
         daemon = scene.start("run")
@@ -292,24 +314,18 @@ def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up_in_time
 # A server that refuses
 
 
-def test_a_server_that_has_no_room_for_a_connection(
-    new_server: Callable[..., Server], new_own_scene: Callable[..., Scene], faults: Faults
-) -> None:
-    own = new_server(max_connections="20")
-    scene = new_own_scene(own)
-    scene.healthy_sync()
-    scene.change()
+def test_a_server_that_has_no_room_for_a_connection(own_scene: Scene, faults: Faults) -> None:
     with faults("postgres: out of connections before a run") as case:
-        with crowd(own.uri):
-            ends(scene.start("sync"), 1, "too many clients", SLACK_S)
-        case.recovery_s = scene.recovered(time.monotonic(), RUN_S)
+        with crowd(own_scene.database):
+            ends(own_scene.start("sync"), 1, "too many clients", SLACK_S)
+        case.recovery_s = own_scene.recovered(time.monotonic(), RUN_S)
     with faults("postgres: out of connections in a run") as case:
-        scene.change()
-        scene.simulator.faults.add(STALLED, path=LISTS, times=4)
-        process = begun(scene, with_lists=4)
-        with crowd(own.uri):
+        own_scene.change()
+        own_scene.simulator.faults.add(STALLED, path=LISTS, times=4)
+        process = begun(own_scene, with_lists=4)
+        with crowd(own_scene.database):
             ends(process, 1, "too many clients")
-        case.recovery_s = scene.recovered(time.monotonic(), LEASE_S + RUN_S)
+        case.recovery_s = own_scene.recovered(time.monotonic(), LEASE_S + RUN_S)
 
 
 @contextmanager
@@ -323,27 +339,21 @@ def crowd(uri: str) -> Iterator[None]:
             yield
 
 
-def test_a_server_that_takes_no_writes(
-    new_server: Callable[..., Server], new_own_scene: Callable[..., Scene], faults: Faults
-) -> None:
+def test_a_server_that_takes_no_writes(own_scene: Scene, faults: Faults) -> None:
     """As a standby does, or a primary that was made one in the middle of a run."""
-    own = new_server()
-    scene = new_own_scene(own)
-    scene.healthy_sync()
-    scene.change()
     with faults("postgres: read-only before a run") as case:
-        is_read_only(own.uri, "on")
-        ends(scene.start("sync"), 1, "read-only transaction", SLACK_S)
-        is_read_only(own.uri, "off")
-        case.recovery_s = scene.recovered(time.monotonic(), RUN_S)
+        is_read_only(own_scene.database, "on")
+        ends(own_scene.start("sync"), 1, "read-only transaction", SLACK_S)
+        is_read_only(own_scene.database, "off")
+        case.recovery_s = own_scene.recovered(time.monotonic(), RUN_S)
     with faults("postgres: read-only in a run") as case:
-        scene.change()
-        scene.simulator.faults.add(STALLED, path=LISTS, times=4)
-        process = begun(scene)
-        is_read_only(own.uri, "on")
+        own_scene.change()
+        own_scene.simulator.faults.add(STALLED, path=LISTS, times=4)
+        process = begun(own_scene)
+        is_read_only(own_scene.database, "on")
         ends(process, 1, "read-only transaction")
-        is_read_only(own.uri, "off")
-        case.recovery_s = scene.recovered(time.monotonic(), LEASE_S + RUN_S)
+        is_read_only(own_scene.database, "off")
+        case.recovery_s = own_scene.recovered(time.monotonic(), LEASE_S + RUN_S)
 
 
 def is_read_only(uri: str, value: LiteralString) -> None:
@@ -363,15 +373,16 @@ def _says_read_only(uri: str, value: str) -> bool:
         return connection.execute("SHOW default_transaction_read_only").fetchone() == (value,)
 
 
-@pytest.mark.parametrize("table", ["ledger.batch", "ledger.payload", "ledger.observation"])
+@pytest.mark.parametrize(
+    "table", ["batch", *(pytest.param(one, marks=pytest.mark.long) for one in ("payload", "observation"))]
+)
 def test_a_full_disk_ends_the_run_and_leaves_nothing_half_written(
-    new_server: Callable[..., Server], new_own_scene: Callable[..., Scene], faults: Faults, table: str
+    own: Server, new_own_scene: Callable[..., Scene], faults: Faults, table: str
 ) -> None:
     """The file of an empty table is a link to /dev/full, so that the kernel says that there is no room."""
-    own = new_server()
-    scene = new_own_scene(own)
+    scene = new_own_scene()
     with faults("postgres: disk full") as case:
-        file = own.data / path_of(own.uri, table)
+        file = own.data / path_of(scene.database, f"ledger.{table}")
         own.stop(signal.SIGINT)
         aside = file.with_name(f"{file.name}.aside")
         file.rename(aside)
@@ -444,7 +455,9 @@ def test_a_lock_on_a_project_of_which_nothing_changed_fails_that_project_alone(
         case.recovery_s = shown.recovered(over, RUN_S)
 
 
-@pytest.mark.parametrize("table", ["project", "batch", "observation"])
+@pytest.mark.parametrize(
+    "table", ["observation", *(pytest.param(one, marks=pytest.mark.long) for one in ("project", "batch"))]
+)
 def test_a_lock_on_a_whole_table_ends_in_time_and_says_why(
     shown: Scene, faults: Faults, table: LiteralString
 ) -> None:
@@ -473,8 +486,7 @@ def test_an_analyst_who_reads_for_long_neither_disturbs_nor_is_disturbed(
 
 
 def totals(connection: psycopg.Connection) -> list[tuple[object, ...]]:
-    query: LiteralString = "SELECT project, images FROM analytics.project ORDER BY project"
-    return connection.execute(query).fetchall()
+    return connection.execute("SELECT project, images FROM analytics.project ORDER BY project").fetchall()
 
 
 def others(scene: Scene) -> set[str]:
@@ -511,6 +523,7 @@ def test_a_migration_goes_through_beside_a_run(shown: Scene, faults: Faults, tmp
         ends(refused, 1, "newer than this program's")
 
 
+@pytest.mark.long
 def test_a_migration_behind_a_long_transaction_gives_up_in_time_and_the_run_goes_on(
     shown: Scene, faults: Faults, tmp_path: Path
 ) -> None:
