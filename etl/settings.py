@@ -78,6 +78,8 @@ def _database_url(value: SecretStr) -> SecretStr:
         )
     if not all(port.isdecimal() or not port for port in str(params.get("port", "")).split(",")):
         raise ValueError("must have a number as its port; percent-encode @ : / ? # % in the password")
+    if not str(params.get("connect_timeout", "0")).removeprefix("-").isdecimal():
+        raise ValueError("must have a whole number of seconds as its connect_timeout")
     return SecretStr(uri)
 
 
@@ -328,15 +330,17 @@ class GuardSettings(_Section):
         default=20,
         ge=0,
         le=1000,
-        description="Missing batches that are asked for one by one in one reading: two seconds at ten "
-        "requests per second. The others wait for a second reading.",
+        description="Absent batches that are asked for one by one in one reading: two seconds at ten "
+        "requests per second. The others wait for a second reading. The control, a batch that must be found, "
+        "comes on top. With 0 nobody is asked, and a loss that lasts is believed only once "
+        "`batchledger confirm` accepts it.",
     )
     hold_s: _Number = Field(
         default=3600,
         ge=0,
         le=2_592_000,
         description="How long a suspected loss must last before it is cross-examined. Outages are "
-        "shorter, mostly.",
+        "shorter, mostly. That of a whole workspace never is.",
     )
 
     @property

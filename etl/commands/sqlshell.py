@@ -38,9 +38,20 @@ def run(settings: Settings, environ: Mapping[str, str], arguments: Sequence[str]
         SettingsError: There is no psql.
     """
     with open_database(settings, environ) as database, _interrupts_are_its_own():
-        target, secrets = _target(database)
+        target, password = _target(database)
         command = [str(_program(database)), *arguments, f"--dbname={target}"]
-        return subprocess.run(command, env={**environ, **secrets}, check=False).returncode  # noqa: S603 - psql.
+        environ = {**_without_secrets(settings, environ), **password}
+        return subprocess.run(command, env=environ, check=False).returncode  # noqa: S603 - psql.
+
+
+def _without_secrets(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Leave out the keys, and the address with its password: whatever is started from psql would see them."""
+    keys = {key.secret.get_secret_value() for key in settings.api_keys}
+    return {
+        name: value
+        for name, value in environ.items()
+        if name != "DATABASE_URL" and value.strip() not in keys
+    }
 
 
 def _program(database: Database) -> Path | str:
