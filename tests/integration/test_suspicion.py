@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from etl.guard import GuardRules
 from etl.records import Moves, Verdict
@@ -334,3 +335,17 @@ def test_an_observation_says_whether_it_settles_its_project(a_workspace: Callabl
         ("changed", True),
         ("unchanged", False),
     ]
+
+
+# A clock that is behind
+
+
+def test_a_clock_that_is_behind_is_told_of_once_a_run(a_workspace: Callable[..., Workspace]) -> None:
+    scene = a_workspace(3)
+    for behind, told in ((-5, 0), (-6, 1)):
+        scene.run(minutes=30)
+        with capture_logs() as entries:
+            scene.run(minutes=behind)
+        warnings = [entry for entry in entries if entry["event"].startswith("the clock is behind")]
+        assert len(warnings) == told
+        assert all(entry["behind_s"] > 300 and entry["remedy"] for entry in warnings)
