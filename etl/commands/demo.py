@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final
 from etl import embedded
 from etl.commands import show
 from etl.commands.assembly import Workbench, run_options, utc_now, workbench
-from etl.commands.queries import answer, history, reading, status, verify
+from etl.commands.queries import answer, diff, explain, history, reading, status, verify
 from etl.commands.session import Session
+from etl.commands.show import diff as show_diff
+from etl.commands.show import explain as show_explain
 from etl.commands.show import history as show_history
 from etl.commands.show import status as show_status
 from etl.commands.show import verify as show_verify
@@ -150,6 +152,8 @@ def _workbench(session: Session, simulator: Simulator, home: Path, clock: StoryC
         "ROBOFLOW_API_KEY": key,
         "BATCHLEDGER_HOME": str(home),
         "BATCHLEDGER_SOURCE__REQUESTS_PER_S": "0",
+        # A run a day, and the last one at any hour of its day.
+        "BATCHLEDGER_FRESHNESS__MAX_AGE": "36h",
     }
     own = Session(environ, is_debug=session.is_debug, cwd=home)
     with workbench(own.settings(), environ, stop=Event(), clock=clock) as bench:
@@ -197,6 +201,11 @@ def _look(out: Console, connection: Connection, story: Story) -> None:
     show_history.batch_history(out, history.batch_history(connection, cars, story.hero_id), has_plot=True)
     _title(out, f"A project, day by day (batchledger history {CARS})")
     show_history.project_history(out, history.project_history(connection, cars), has_plot=True)
+    now = utc_now()
+    _title(out, f"What changed in a week (batchledger diff {CARS} -7d)")
+    show_diff.diff(out, diff.diff(connection, cars, now - timedelta(days=7), now))
+    _title(out, f"Where a number comes from (batchledger explain {CARS}/{story.hero_id} --at -4d)")
+    show_explain.explain(out, explain.explain(connection, cars, story.hero_id, now - timedelta(days=4)))
     _title(out, "What was not believed, and what was not seen")
     show.answer(out, answer(connection, _UNTRUSTED))
     out.print()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec.structs import replace
+from sqlalchemy import text
 
 from etl.commands.queries import require_batch, require_project, rows
 from etl.commands.queries.gaps import Gap, gaps
@@ -80,6 +81,15 @@ WHERE workspace = :workspace
     AND project = :project
 """
 
+_FIRST: Final = """
+SELECT min(observed_at)
+FROM analytics.observation
+WHERE workspace = :workspace
+    AND project = :project
+    AND verdict IN ('changed', 'unchanged')
+    AND observed_at > :at
+"""
+
 _BATCHES: Final = """
 SELECT
     batch_id,
@@ -125,11 +135,13 @@ def stand(connection: Connection, slug: Slug, at: datetime) -> Stand:
     """Read a project's totals at an instant; of a time before it was known nothing is."""
     key = {"workspace": slug.workspace, "project": slug.project}
     found = rows(connection, Stand, _TOTALS, at=at, **key)
+    if not found:
+        return _nothing(at, connection.scalar(text(_FIRST), {**key, "at": at}))
     around = next((gap for gap in gaps(connection, slug, at, at) if gap.holds(at)), None)
-    return replace(found[0] if found else _nothing(at), gap=around)
+    return replace(found[0], gap=around)
 
 
-def _nothing(at: datetime) -> Stand:
+def _nothing(at: datetime, first_at: datetime | None) -> Stand:
     return Stand(
         at=at,
         batches=None,
@@ -137,7 +149,7 @@ def _nothing(at: datetime) -> Stand:
         num_jobs=None,
         knowledge="unknown",
         observed_before=None,
-        observed_after=None,
+        observed_after=first_at,
         gap=None,
     )
 

@@ -143,6 +143,11 @@ def number(count: int | None) -> str:
     return "" if count is None else str(count)
 
 
+def several(count: int, one: str, many: str = "") -> str:
+    """Write a count with its noun; the plural has an s unless it is given."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 def coloured(word: str) -> Text:
     """Give a word the colour of its meaning."""
     return Text(word, style=COLOURS.get(word, ""))

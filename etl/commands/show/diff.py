@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etl.commands.queries.diff import CHANGES
-from etl.commands.show import fault, line, moment, signed, table
+from etl.commands.show import fault, line, moment, several, signed, table
 from etl.commands.show.past import known
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _group(change: str, group: Deltas) -> tuple[Cell, ...]:
 def _between(between: Between) -> str:
     told = {
         "came and went": between.came_and_went,
-        "changed and are as they were": between.undone,
+        "changed and ended as they were": between.undone,
     }
-    some = [f"{count} batches {what}" for what, count in told.items() if count]
+    some = [f"{several(count, 'batch', 'batches')} {what}" for what, count in told.items() if count]
     return f"In between, {' and '.join(some)}." if some else ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etl.commands.show import line, moment, signed, suspicion
-from etl.commands.show.past import around, known
+from etl.commands.show import line, moment, several, signed, suspicion
+from etl.commands.show.past import ABSENT, around, known, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +45,11 @@ def _steps(found: Explanation) -> Iterator[tuple[str, str]]:
         yield from (("pending", told) for told in _pending(found.pending))
     if found.change is not None:
         yield "made by", _change(found.change)
+    if found.confirmed is not None:
+        yield (
+            "since",
+            _confirmed(found.confirmed, "still absent" if found.departure else "seen again, the same,"),
+        )
     if found.departure is not None:
         yield "evidence", _departure(found.departure)
     if found.observation is not None:
@@ -56,18 +61,15 @@ def _steps(found: Explanation) -> Iterator[tuple[str, str]]:
     if found.change is not None:
         yield "body", _body(found.body)
         yield "record", _record(found)
-    if found.confirmed is not None:
-        yield "since", _confirmed(found.confirmed)
 
 
 def _value(found: Explanation) -> Iterator[tuple[str, str]]:
     then = found.believed
     if then is None:
-        yield "value", "none: it was not known of then, and cannot have been there"
+        yield "value", ABSENT
         return
     if then.images is not None:
-        jobs = "jobs unknown" if then.num_jobs is None else f"{then.num_jobs} jobs"
-        yield "value", f"{then.images} images, {jobs}: {then.name or 'without a name'}"
+        yield "value", value(then)
     yield "known", f"{known(then, found.at, found.gap)} ({around(then)})"
 
 
@@ -116,7 +118,7 @@ def _observation(seen: Origin) -> str:
     return (
         f"observation {seen.observation_id} ({seen.verdict}{rule}), asked {moment(seen.started_at)}, "
         f"complete {moment(seen.observed_at)} UTC, status {seen.http_status}, "
-        f"{seen.requests} requests{previous}"
+        f"{several(seen.requests, 'request')}{previous}"
     )
 
 
@@ -161,10 +163,8 @@ def _place(record: Record) -> str:
     return f"number {record.position + 1} of {record.count} in the list, {where}:"
 
 
-def _confirmed(confirmed: Confirmed) -> str:
+def _confirmed(confirmed: Confirmed, again: str) -> str:
     if not confirmed.observations:
-        return "no trusted observation with nothing pending has said so again"
-    return (
-        f"the same in {confirmed.observations} trusted observations, the last one at "
-        f"{moment(confirmed.last_at)} UTC"
-    )
+        return "no trusted observation with nothing pending came after it"
+    count = several(confirmed.observations, "trusted observation")
+    return f"{again} in {count}, the last one at {moment(confirmed.last_at)} UTC"

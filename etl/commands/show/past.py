@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from etl.commands.queries.past import Stand
-from etl.commands.show import line, moment, number, table
+from etl.commands.show import line, moment, number, several, table
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from etl.commands.queries.past import BatchThen, Past
     from etl.commands.show import Cell
 
+ABSENT: Final = "It was not there then, as far as is known."
+
 
 def past(out: Console, found: Past) -> None:
     """Show how a project or a batch stood at an instant, and how well that is known."""
@@ -25,7 +27,8 @@ def past(out: Console, found: Past) -> None:
         _batch(out, found)
         return
     line(out, f"{whole} as it stood at {moment(found.at)} UTC")
-    line(out, counts(found.totals))
+    if found.totals.batches is not None:
+        line(out, counts(found.totals))
     line(out, known(found.totals, found.at, found.totals.gap))
     line(out, around(found.totals))
     if not found.batches:
@@ -38,14 +41,11 @@ def past(out: Console, found: Past) -> None:
 
 def _batch(out: Console, found: Past) -> None:
     if not found.batches:
-        line(out, "It was not known of then, and cannot have been there.")
+        line(out, ABSENT)
         line(out, around(found.totals))
     for batch in found.batches:
         if batch.images is not None:
-            jobs = "" if batch.num_jobs is None else f", {batch.num_jobs} jobs"
-            line(
-                out, f"{batch.images} images{jobs}, since {moment(batch.changed_at)} UTC: {batch.name or ''}"
-            )
+            line(out, f"{value(batch)}, so since {moment(batch.changed_at)} UTC")
         line(out, known(batch, found.at, found.totals.gap))
         line(out, around(batch))
 
@@ -61,11 +61,22 @@ def _row(batch: BatchThen) -> tuple[Cell, ...]:
     )
 
 
+def value(batch: BatchThen) -> str:
+    """Say what a batch held, and its name."""
+    jobs = "jobs unknown" if batch.num_jobs is None else several(batch.num_jobs, "job")
+    return f"{batch.name or 'without a name'}: {several(batch.images or 0, 'image')}, {jobs}"
+
+
 def counts(totals: Stand) -> str:
     """Say what a project held."""
     if totals.batches is None:
         return "unknown counts"
-    return f"{totals.batches} batches, {totals.images} images, {totals.num_jobs} jobs"
+    counted = (
+        (totals.batches, "batch", "batches"),
+        (totals.images, "image", ""),
+        (totals.num_jobs, "job", ""),
+    )
+    return ", ".join(several(count or 0, one, many) for count, one, many in counted)
 
 
 def known(told: Stand | BatchThen, at: datetime, gap: Gap | None) -> str:
