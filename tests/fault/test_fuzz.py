@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 from collections import Counter
 from contextlib import suppress
-from random import Random
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import psycopg
 
 from etl.errors import PayloadError
-from etl.parse import error_text, error_type, parse_batch, parse_batches, parse_root, parse_workspace
+from etl.parse import (
+    error_text,
+    error_type,
+    locate_batch,
+    parse_batch,
+    parse_batches,
+    parse_root,
+    parse_workspace,
+)
 from etl.simulator.faults import Fault
 from tests.fault.bodies import a_body
+from tests.fault.harness import drawn
 from tests.property.test_parse import (
     assert_accounts_for,
     assert_batch_is_storable,
@@ -24,6 +32,7 @@ from tests.worlds import FakeClock, WorldSource, a_run, a_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from random import Random
 
     from etl.store import PostgresLedger
     from tests.fault.recorder import Faults
@@ -42,6 +51,9 @@ LEVELS: Final = 101
 
 DIGITS: Final = 100
 """Longest number that the comparison reads as one."""
+
+OTHERS: Final = 1_000_000
+"""Where the seeds of the other parsers' bodies begin."""
 
 LIST: Final = "/acme/cars/batches"
 
@@ -104,7 +116,17 @@ def assert_holds(body: bytes) -> str:
     sent = [(one["id"], one["images"], one.get("name"), one.get("numJobs")) for one in kept]
     told = [(one.batch_id, one.images, one.name, one.num_jobs) for one in snapshot.batches]
     assert sent == told
+    for batch_id in snapshot.present:
+        assert_is_located(body, batch_id)
     return "rejects" if snapshot.rejects else "read"
+
+
+def assert_is_located(body: bytes, batch_id: str) -> None:
+    located = locate_batch(body, batch_id)
+    assert located is not None
+    assert body[located.offset :].startswith(located.raw)
+    assert located.position is not None
+    assert 0 <= located.position < (located.count or 0)
 
 
 def depth_of(value: object) -> int:
@@ -119,6 +141,8 @@ def assert_the_others_hold(body: bytes) -> str:
         parse_root(body)
     with suppress(PayloadError):
         parse_workspace(body, "acme")
+    with suppress(PayloadError):
+        locate_batch(body, "a")
     assert is_storable(error_text(body))
     assert is_storable(error_type(body))
     try:
@@ -130,19 +154,19 @@ def assert_the_others_hold(body: bytes) -> str:
 
 def test_no_body_brings_the_parser_down_or_lets_a_record_vanish(faults: Faults, fault_seed: int) -> None:
     with faults(f"source: {BODIES} mutated bodies"):
-        outcomes = every_body(Random(fault_seed), assert_holds)
+        outcomes = every_body(drawn(fault_seed), assert_holds)
     assert min(outcomes[one] for one in ("refused", "rejects", "read")) > BODIES // 20
 
 
 def test_no_body_brings_the_other_parsers_down(faults: Faults, fault_seed: int) -> None:
     with faults(f"source: {BODIES} mutated answers of other kinds"):
-        assert every_body(Random(f"{fault_seed}/others"), assert_the_others_hold)["read"] > 0
+        assert every_body(drawn(OTHERS + fault_seed), assert_the_others_hold)["read"] > 0
 
 
 def test_no_body_brings_a_ledger_out_of_the_truth(
     ledger: PostgresLedger, database: str, faults: Faults, fault_seed: int
 ) -> None:
-    random, world, clock = Random(fault_seed), a_world(), FakeClock()
+    random, world, clock = drawn(fault_seed), a_world(), FakeClock()
     project = world.project("acme/cars")
     source = WorldSource(world, clock)
     with faults(f"source: a run, {RUNS} mutated bodies"):
