@@ -410,7 +410,8 @@ class DatabaseSettings(_Section):
     url: Annotated[SecretStr, AfterValidator(_database_url)] | None = Field(
         default=None,
         description="`postgresql://user:password@host:5432/database?sslmode=verify-full`: a libpq "
-        "connection URI with any parameter of libpq. Unset: the embedded database.",
+        "connection URI with any parameter of libpq; a pooler in mode session or transaction may stand in "
+        "between. Unset: the embedded database.",
     )
     connect_timeout_s: int = Field(
         default=10,
