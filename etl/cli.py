@@ -264,7 +264,7 @@ def explain(
 
 @app.command(epilog=examples("verify"))
 def verify(context: typer.Context, *, json: Json = False) -> int:
-    """Check that the books balance; name what does not, and the remedy."""
+    """Check that the books balance; say what does not."""
     from etl.commands import look
 
     return look.verify(_session(context), is_json=json)

@@ -35,9 +35,9 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("batchledger demo --keep /tmp/ledger", "keep its database to look around in"),
         ),
         "diff": (
-            ("batchledger diff acme/cars yesterday now", "what changed since midnight of the day before"),
+            ("batchledger diff acme/cars yesterday now", "what changed since yesterday's midnight"),
             ("batchledger diff acme/cars -7d", "what changed in the last seven days"),
-            ("batchledger diff acme/cars 2026-11-01 2026-11-20T12:00Z", "between two instants"),
+            ("batchledger diff acme/cars 2026-11-01 2026-11-20", "between two instants"),
             ("batchledger diff acme/cars -1d --json", "the same for a script"),
         ),
         "explain": (

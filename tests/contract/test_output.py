@@ -20,9 +20,20 @@ from etl.commands import show
 from etl.commands.documents import run_document
 from etl.commands.inventory import Listed
 from etl.commands.manual import EXAMPLES, EXIT_CODES
-from etl.commands.queries import BatchThen, LastRun, Past, ProjectStatus, Status
+from etl.commands.queries.diff import CHANGES, BatchDifference, Between, Deltas, Diff
+from etl.commands.queries.gaps import Gap
+from etl.commands.queries.past import BatchThen, Past, Stand
+from etl.commands.queries.status import LastRun, ProjectStatus, Status
+from etl.commands.queries.verify import Books, Broken, Verification, Violation
 from etl.commands.session import Session
+from etl.commands.show import access
+from etl.commands.show.diff import diff
+from etl.commands.show.history import life
+from etl.commands.show.runs import run_report
+from etl.commands.show.status import status
+from etl.commands.show.verify import verify
 from etl.errors import UnauthorizedError
+from etl.guard import Rule
 from etl.records import Moves, Slug, Verdict
 from etl.report import ProjectReport, RunReport
 
@@ -30,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 NOON: Final = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+EARLIER: Final = NOON - timedelta(hours=1)
+LATER: Final = NOON + timedelta(hours=1)
 
 
 def a_project(name: str = "cars", verdict: Verdict = Verdict.CHANGED, **fields: Any) -> ProjectReport:
@@ -53,7 +66,7 @@ def shown(draw: Callable[..., None], *values: object, **options: Any) -> list[st
 
 def test_a_run_without_changes_is_one_line() -> None:
     run = a_run(a_project(verdict=Verdict.UNCHANGED), a_project("drones", Verdict.UNCHANGED))
-    assert shown(show.run_report, run) == [
+    assert shown(run_report, run) == [
         "Run 7: 2 projects (2 unchanged); batches: no change; 0 images, 0 jobs; 1.3 s."
     ]
 
@@ -71,7 +84,7 @@ def test_a_run_with_everything_in_it_tells_everything_once() -> None:
         outcome="partial",
         problems=(key,),
     )
-    assert shown(show.run_report, run) == EVERYTHING.splitlines()
+    assert shown(run_report, run) == EVERYTHING.splitlines()
 
 
 EVERYTHING: Final = """\
@@ -91,20 +104,20 @@ batches: 2 new, 1 changed, 1 gone; +40 images, -1 jobs; 1.3 s.
 
 
 def test_a_dry_run_says_so_first_and_an_early_end_last() -> None:
-    (line,) = shown(show.run_report, a_run(run_id=None, outcome="stopped"))
+    (line,) = shown(run_report, a_run(run_id=None, outcome="stopped"))
     assert line.startswith("Dry run, nothing was written: 0 projects;")
     assert line.endswith(" Stopped before the end.")
 
 
 def test_many_projects_with_one_trouble_are_not_all_named() -> None:
     troubled = (a_project(f"p{nth}", Verdict.FAILED, error="status 401") for nth in range(1000))
-    first, last = shown(show.run_report, a_run(*troubled))
+    first, last = shown(run_report, a_run(*troubled))
     assert first == "failed acme/p0, acme/p1, acme/p2, acme/p3, acme/p4 and 995 more: status 401"
     assert "1000 failed" in last
 
 
 def test_records_that_could_not_be_used_are_told() -> None:
-    lines = shown(show.run_report, a_run(a_project(rejects=2)))
+    lines = shown(run_report, a_run(a_project(rejects=2)))
     assert "changed acme/cars: 2 records could not be used and are kept as rejects" in lines
 
 
@@ -131,23 +144,71 @@ def test_status_tells_freshness_gaps_and_the_last_run() -> None:
         last_verdict="suspect",
         missing=2,
         age_s=7200.0,
+        rule="large_loss",
         error="large_loss",
         gap_since=NOON - timedelta(hours=2),
         gap_reason="suspect: large_loss",
+        gap_reasons=("suspect: large_loss",),
     )
-    found = Status(at=NOON, last_run=run, projects=(cars, drones))
-    assert shown(show.status, found) == STATUS.splitlines()
+    helmets = a_status(
+        project="helmets",
+        last_verdict="failed",
+        age_s=14400.0,
+        is_kept=False,
+        kept_1d=0.9999,
+        kept_7d=0.5,
+        kept_30d=0.0,
+        error="status 500",
+        gap_since=NOON - timedelta(hours=4),
+        gap_reason="failed: TransientError, missed",
+        gap_reasons=("failed: TransientError", "missed"),
+    )
+    maps = a_status(project="maps", is_tracked=False, is_kept=None, kept_1d=None, gap_since=NOON)
+    found = Status(at=NOON, is_kept=False, last_run=run, projects=(cars, drones, helmets, maps))
+    assert shown(status, found) == STATUS.splitlines()
 
 
 STATUS: Final = """\
-project      fresh     verdict  batches  images  jobs  missing  tracked
-acme/cars    90 s ago  changed        3      40     1           yes
-acme/drones  2 h ago   suspect        3       0     1        2  yes
+project       age             1 d   7 d  30 d  verdict  batches  images  missing
+acme/cars     90 s of 3 h    100%  100%  100%  changed        3      40
+acme/drones   2 h of 3 h     100%  100%  100%  suspect        3       0        2
+acme/helmets  4 h of 3 h    99.9%   50%    0%  failed         3       0
+acme/maps     90 s, paused         100%  100%  changed        3       0
 
-warning acme/drones: nothing trusted since 2026-11-20 10:00:00 UTC \
-(suspect: the list lacks a large share of the known batches)
+suspect acme/drones: nothing trusted since 2026-11-20 10:00:00 UTC (suspect: large_loss): \
+the list lacks a large share of the known batches
+  remedy: `batchledger confirm acme/drones` shows what accepting the loss would mean, and asks
+broken acme/helmets: nothing trusted since 2026-11-20 08:00:00 UTC (failed: TransientError, missed): \
+status 500; 3 h is promised
+  remedy: the next run tries again; `batchledger check` tells a wrong key from a source that is down
 Last run: 7, 5 min ago on box (sync): partial (1 changed, 1 suspect).
 """
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_every_rule_of_the_guard_has_its_remedy_and_only_what_can_be_accepted_names_confirm(
+    rule: Rule,
+) -> None:
+    project = a_status(rule=rule.value, error=rule.value, gap_since=NOON, gap_reasons=("suspect",))
+    (remedy,) = [line for line in shown(status, a_glance(project)) if line.startswith("  remedy: ")]
+    assert ("batchledger confirm acme/cars" in remedy) is (rule is not Rule.UNREADABLE_RECORD)
+
+
+def test_a_project_that_nobody_reads_any_more_is_told_how_to_be_read() -> None:
+    project = a_status(gap_since=NOON, gap_reasons=("no run",))
+    assert "batchledger sync --project acme/cars" in shown(status, a_glance(project))[4]
+
+
+def test_a_project_that_was_never_read_is_told_as_that() -> None:
+    assert shown(status, a_glance(a_status(age_s=None, last_verdict=None)))[1].split()[1:4] == [
+        "never",
+        "of",
+        "3",
+    ]
+
+
+def a_glance(project: ProjectStatus) -> Status:
+    return Status(at=NOON, is_kept=True, last_run=None, projects=(project,))
 
 
 def test_a_run_that_has_not_ended_is_told_as_that() -> None:
@@ -156,7 +217,7 @@ def test_a_run_that_has_not_ended_is_told_as_that() -> None:
         | {"version": "0.1.0", "started_at": NOON - timedelta(days=3)},
         LastRun,
     )
-    *_, line = shown(show.status, Status(at=NOON, last_run=run, projects=(a_status(),)))
+    *_, line = shown(status, Status(at=NOON, is_kept=True, last_run=run, projects=(a_status(),)))
     assert line == "Last run: 9, started 3 d ago on box (schedule); it is still going, or it died."
 
 
@@ -171,38 +232,200 @@ def a_status(**fields: Any) -> ProjectStatus:
         "num_jobs": 1,
         "missing": 0,
         "age_s": 90.0,
+        "max_age_s": 10800,
+        "is_kept": True,
+        "kept_1d": 1.0,
+        "kept_7d": 1.0,
+        "kept_30d": 1.0,
         "last_observed_at": NOON,
         "last_verdict": "changed",
     }
     return ProjectStatus(**{**given, **fields})
 
 
-def test_the_past_says_how_well_it_is_known() -> None:
-    then = BatchThen(
-        batch_id="6VN0fFQIWU1E24bDjGsN",
-        name="night [red]shift[/red]",
-        images=5,
-        num_jobs=None,
-        uploaded_at=NOON,
-        changed_at=NOON,
-        knowledge="carried",
-        observed_before=NOON,
-        observed_after=None,
-    )
-    found = Past(at=NOON, workspace="acme", project="cars", batches=(then,))
-    assert shown(show.life, found, has_plot=False) == [
+@pytest.mark.parametrize(
+    ("knowledge", "around", "gap", "told"),
+    [
+        ("observed", (NOON, None), None, "observed: read at that moment"),
+        ("observed", (EARLIER, LATER), None, "observed: the same before and after"),
+        ("carried", (EARLIER, None), None, "carried: as last seen; nobody has looked since"),
+        ("carried", (EARLIER, LATER), ("missed",), "carried: as last seen; then came a gap (missed)"),
+        (
+            "carried",
+            (EARLIER, LATER),
+            None,
+            "carried: as last seen; it changed before the next look, or something was pending",
+        ),
+        ("gone", (EARLIER, LATER), None, "gone: confirmed absent"),
+        ("unknown", (None, LATER), None, "unknown: it may have been there, unseen"),
+    ],
+)
+def test_the_past_of_a_batch_says_in_words_how_well_it_is_known(
+    knowledge: str,
+    around: tuple[datetime | None, datetime | None],
+    gap: tuple[str, ...] | None,
+    told: str,
+) -> None:
+    before, after = around
+    inside = Gap(from_at=EARLIER, to_at=LATER, reasons=gap, is_promise_broken=False) if gap else None
+    batch = a_past_batch(knowledge=knowledge, observed_before=before, observed_after=after)
+    found = a_past(batch, batch_id=batch.batch_id, totals=a_stand(gap=inside))
+    assert shown(life, found, has_plot=False) == [
+        "Batch 6VN0fFQIWU1E24bDjGsN of acme/cars as it stood at 2026-11-20 12:00:00 UTC",
+        "night [red]shift[/red]: 5 images, jobs unknown, so since 2026-11-20 12:00:00 UTC",
+        told,
+        f"observation before: {at(before) or 'none'}; after: {at(after) or 'none yet'}",
+    ]
+
+
+def at(moment: datetime | None) -> str:
+    return f"{show.moment(moment)} UTC" if moment else ""
+
+
+def test_the_past_of_a_project_has_its_totals_and_every_batch() -> None:
+    assert shown(life, a_past(a_past_batch(knowledge="carried")), has_plot=False) == [
         "acme/cars as it stood at 2026-11-20 12:00:00 UTC",
+        "3 batches, 40 images, 1 job",
+        "observed: the same before and after",
+        "observation before: 2026-11-20 11:00:00 UTC; after: 2026-11-20 13:00:00 UTC",
+        "",
         "batch                 knowledge  images  jobs  since (UTC)          name",
         "6VN0fFQIWU1E24bDjGsN  carried         5        2026-11-20 12:00:00  night [red]shift[/red]",
     ]
 
 
-def test_a_past_without_a_batch_says_so() -> None:
-    found = Past(at=NOON, workspace="acme", project="cars", batches=())
-    assert shown(show.life, found, has_plot=False) == [
+def test_a_past_without_a_batch_says_so_and_claims_no_number() -> None:
+    nothing = a_stand(batches=None, images=None, num_jobs=None, knowledge="unknown", observed_before=None)
+    assert shown(life, a_past(totals=nothing), has_plot=False) == [
         "acme/cars as it stood at 2026-11-20 12:00:00 UTC",
+        "unknown: it had never been observed",
+        "observation before: none; after: 2026-11-20 13:00:00 UTC",
         "No batch that is known of was there then.",
     ]
+
+
+def test_a_batch_that_was_not_there_yet_is_told_as_that() -> None:
+    assert "It was not there then, as far as is known." in shown(life, a_past(batch_id="b"), has_plot=False)
+
+
+def a_past(*batches: BatchThen, **fields: Any) -> Past:
+    given = {"at": NOON, "workspace": "acme", "project": "cars", "batch_id": None, "totals": a_stand()}
+    return Past(**{**given, "batches": batches, **fields})
+
+
+def a_past_batch(**fields: Any) -> BatchThen:
+    given = {
+        "batch_id": "6VN0fFQIWU1E24bDjGsN",
+        "name": "night [red]shift[/red]",
+        "images": 5,
+        "num_jobs": None,
+        "uploaded_at": NOON,
+        "changed_at": NOON,
+        "observed_before": NOON,
+        "observed_after": None,
+    }
+    return BatchThen(**{**given, **fields})
+
+
+def a_stand(**fields: Any) -> Stand:
+    given = {
+        "at": NOON,
+        "batches": 3,
+        "images": 40,
+        "num_jobs": 1,
+        "knowledge": "observed",
+        "observed_before": EARLIER,
+        "observed_after": LATER,
+        "gap": None,
+    }
+    return Stand(**{**given, **fields})
+
+
+def test_a_difference_is_told_in_groups_and_adds_up() -> None:
+    gap = Gap(from_at=EARLIER, to_at=None, reasons=("missed", "project paused"), is_promise_broken=True)
+    found = Diff(
+        workspace="acme",
+        project="cars",
+        before=a_stand(),
+        after=a_stand(at=LATER, images=60, knowledge="carried", observed_after=None, gap=gap),
+        batches=(
+            a_difference("entered", None, 30),
+            a_difference("grown", 5, 15, num_jobs_delta=2),
+            a_difference("left", 20, None),
+        ),
+        deltas={change: Deltas(count=0, batches=0, images=0, num_jobs=0) for change in CHANGES}
+        | {
+            "entered": Deltas(count=1, batches=1, images=30, num_jobs=0),
+            "grown": Deltas(count=1, batches=0, images=10, num_jobs=2),
+            "left": Deltas(count=1, batches=-1, images=-20, num_jobs=0),
+        },
+        between=Between(came_and_went=1, undone=2),
+        gaps=(gap,),
+        amiss=None,
+    )
+    assert shown(diff, found) == DIFFERENCE.splitlines()
+
+
+DIFFERENCE: Final = """\
+acme/cars from 2026-11-20 12:00:00 to 2026-11-20 13:00:00 UTC
+
+change   batch  before  after  images  jobs  name
+entered  b           -     30     +30     0  night
+grown    b           5     15     +10    +2  night
+left     b          20      -     -20     0  night
+
+                     batches  images  jobs  knowledge
+2026-11-20 12:00:00        3      40     1  observed: the same before and after
+1 entered                 +1     +30     0
+1 grown                    0     +10    +2
+1 left                    -1     -20     0
+2026-11-20 13:00:00        3      60     1  carried: as last seen; then came a gap (missed, project paused)
+In between, 1 batch came and went and 2 batches changed and ended as they were.
+warning acme/cars: nobody looked from 2026-11-20 11:00:00 on, still open (missed, project paused); \
+the numbers of 2026-11-20 13:00:00 are carried
+"""
+
+
+def a_difference(change: str, before: int | None, after: int | None, **fields: Any) -> BatchDifference:
+    given = {
+        "batch_id": "b",
+        "name": "night",
+        "images_delta": (after or 0) - (before or 0),
+        "num_jobs_before": 0,
+        "num_jobs_after": 0,
+        "num_jobs_delta": 0,
+        "knowledge_before": "observed",
+        "knowledge_after": "observed",
+    }
+    return BatchDifference(change=change, images_before=before, images_after=after, **{**given, **fields})
+
+
+def test_books_that_balance_are_one_line() -> None:
+    (line,) = shown(verify, books())
+    assert line == f"The books balance: {CHECKED}; all hold."
+
+
+CHECKED: Final = "15 invariants over 2 projects, 30 batches, 400 changes and 5000 observations in 1.2 s"
+
+
+def test_books_that_do_not_balance_name_every_row_and_the_remedy() -> None:
+    violations = tuple(
+        Violation(invariant="x_y", workspace="acme", project=name, detail="observation 7")
+        for name in ("cars", "drones")
+    )
+    broken = Broken(invariant="x_y", means="a number is wrong", remedy="restore it", rows=violations)
+    assert shown(verify, books(broken)) == [
+        "broken x_y: a number is wrong",
+        "  acme/cars: observation 7",
+        "  acme/drones: observation 7",
+        "  remedy: restore it",
+        f"The books do not balance: {CHECKED}; 1 does not hold, in 2 rows.",
+    ]
+
+
+def books(*broken: Broken) -> Verification:
+    checked = Books(projects=2, batches=30, changes=400, observations=5000)
+    return Verification(is_sound=not broken, invariants=15, checked=checked, took_s=1.234, broken=broken)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +450,7 @@ def test_what_is_followed_is_told_in_a_word(
         is_wanted=is_wanted,
         is_tracked=is_tracked,
     )
-    assert told in shown(show.projects, [listed])[1]
+    assert told in shown(access.projects, [listed])[1]
 
 
 # For scripts
@@ -278,7 +501,7 @@ def failing(arguments: Sequence[str], environ: Any, capsys: pytest.CaptureFixtur
     return code, err
 
 
-class Broken(UserDict[str, str]):
+class Unreadable(UserDict[str, str]):
     """An environment that nobody can have: it breaks whoever reads it."""
 
     def items(self) -> Any:
@@ -286,7 +509,7 @@ class Broken(UserDict[str, str]):
 
 
 def test_a_fault_of_ours_is_one_line_that_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    code, err = failing(["status"], Broken(), capsys)
+    code, err = failing(["status"], Unreadable(), capsys)
     assert code == 1
     assert err.splitlines() == [
         "error: a fault of batchledger's own: RuntimeError: canary in two lines",
@@ -295,7 +518,7 @@ def test_a_fault_of_ours_is_one_line_that_says_so(capsys: pytest.CaptureFixture[
 
 
 def test_a_fault_of_ours_has_its_traceback_with_debug(capsys: pytest.CaptureFixture[str]) -> None:
-    code, err = failing(["status", "--debug"], Broken(), capsys)
+    code, err = failing(["status", "--debug"], Unreadable(), capsys)
     assert code == 1
     assert err.startswith("Traceback (most recent call last):")
     assert err.splitlines()[-1] == "remedy: report it with what --debug says"
@@ -324,13 +547,13 @@ def test_no_secret_is_told_whatever_fails(*, is_debug: bool, capsys: pytest.Capt
 
 
 def test_debug_is_left_to_psql_where_it_is_meant_for_it(capsys: pytest.CaptureFixture[str]) -> None:
-    _, err = failing(["psql", "--", "--debug"], Broken(), capsys)
+    _, err = failing(["psql", "--", "--debug"], Unreadable(), capsys)
     assert "Traceback" not in err
 
 
 def test_a_command_leaves_the_signals_as_they_were(capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    failing(["status"], Broken(), capsys)
+    failing(["status"], Unreadable(), capsys)
     assert signal.getsignal(signal.SIGTERM) is before
 
 

@@ -11,16 +11,13 @@ import pytest
 
 from etl.commands import show
 from etl.commands.oneshot import Lines
-from etl.commands.queries import (
-    Answer,
-    BatchHistory,
-    BatchNow,
-    BatchThen,
-    Day,
-    Past,
-    ProjectHistory,
-    State,
-)
+from etl.commands.queries import Answer
+from etl.commands.queries.gaps import Gap
+from etl.commands.queries.history import BatchHistory, BatchNow, Day, ProjectHistory, State
+from etl.commands.queries.past import BatchThen, Past, Stand
+from etl.commands.show.history import life
+from etl.commands.show.past import past
+from etl.commands.show.plots import days_plot
 from etl.guard import Rule
 from etl.records import Slug, Verdict
 from etl.report import ProjectReport
@@ -48,7 +45,7 @@ def a_day(nth: int, images: int, *, is_observed: bool = True) -> Day:
 def plot(*days: Day, columns: int = 100) -> list[str]:
     stream = Terminal()
     console = show.console(stream, {"COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"})
-    show.days_plot(console, days, "images")
+    days_plot(console, days, "images")
     _, *drawn, blank = stream.getvalue().splitlines()
     assert blank == ""
     return drawn
@@ -119,7 +116,18 @@ def test_a_terminal_of_eighty_columns_keeps_ids_whole_to_be_copied() -> None:
         observed_before=NOON,
         observed_after=NOON,
     )
-    show.past(console, Past(at=NOON, workspace="acme", project="cars", batches=(then,)))
+    totals = Stand(
+        at=NOON,
+        batches=1,
+        images=1,
+        num_jobs=0,
+        knowledge="observed",
+        observed_before=NOON,
+        observed_after=None,
+        gap=None,
+    )
+    found = Past(at=NOON, workspace="acme", project="cars", batch_id=None, totals=totals, batches=(then,))
+    past(console, found)
     assert batch_id in stream.getvalue()
     assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines())) <= 80
 
@@ -160,8 +168,10 @@ def test_a_history_is_plotted_only_when_asked_and_when_there_is_something_to_plo
         ((), True, False),
     ):
         stream = io.StringIO()
-        history = ProjectHistory(workspace="acme", project="cars", days=days)
-        show.life(show.console(stream, {}), history, has_plot=has_plot)
+        history = ProjectHistory(
+            workspace="acme", project="cars", from_at=None, to_at=None, days=days, gaps=()
+        )
+        life(show.console(stream, {}), history, has_plot=has_plot)
         assert ("█" in stream.getvalue()) is is_drawn
 
 
@@ -200,11 +210,95 @@ def test_a_batch_is_there_or_missing_or_gone(fields: dict[str, Any], told: str) 
         run_id=1,
     )
     stream = io.StringIO()
-    show.life(show.console(stream, {}), BatchHistory(batch=batch, states=(state,)), has_plot=True)
+    history = BatchHistory(batch=batch, from_at=None, to_at=None, begins=None, states=(state,), gaps=())
+    life(show.console(stream, {}), history, has_plot=True)
     lines = stream.getvalue().splitlines()
     assert lines[1].startswith("uploaded unknown, ")
     assert lines[1].endswith(told)
     assert lines[-1].split() == ["entered", "-", "2026-11-20", "12:00:00", "1", "+1"]
+
+
+def test_the_gaps_of_a_life_are_told_as_gaps_in_the_order_of_time() -> None:
+    hours = [NOON + timedelta(hours=nth) for nth in range(6)]
+    gaps = (a_gap(hours[1], hours[3]), a_gap(hours[4], None))
+    history = BatchHistory(
+        batch=a_batch(),
+        from_at=hours[0],
+        to_at=None,
+        begins=BatchThen(
+            batch_id="b",
+            name="night",
+            images=7,
+            num_jobs=0,
+            uploaded_at=None,
+            changed_at=NOON,
+            knowledge="observed",
+            observed_before=NOON,
+            observed_after=None,
+        ),
+        states=(a_state(hours[0], hours[1]), a_state(hours[1], hours[3])),
+        gaps=gaps,
+    )
+    stream = io.StringIO()
+    life(show.console(stream, {}), history, has_plot=False)
+    assert [line.split()[0] for line in stream.getvalue().splitlines()[4:]] == [
+        "observed",
+        "changed",
+        "gap",
+        "changed",
+        "gap",
+    ]
+    assert "13:00:00  2026-11-20 15:00:00" in stream.getvalue().splitlines()[6]
+    assert "still open" in stream.getvalue().splitlines()[8]
+    assert "nobody looked: missed, failed: X" in stream.getvalue().splitlines()[8]
+
+
+def test_a_terminal_lists_the_latest_gaps_of_a_project_and_a_pipe_all() -> None:
+    gaps = tuple(a_gap(NOON + timedelta(days=nth), NOON + timedelta(days=nth, hours=5)) for nth in range(50))
+    history = ProjectHistory(
+        workspace="acme", project="cars", from_at=None, to_at=None, days=(a_day(0, 9),), gaps=gaps
+    )
+    for stream, count in ((Terminal(), 20), (io.StringIO(), 50)):
+        life(show.console(stream, {"COLUMNS": "100", "TERM": "xterm"}), history, has_plot=False)
+        told = stream.getvalue()
+        assert told.count("missed, failed: X") == count
+        assert ("... and 30 earlier ones" in told) is (count == 20)
+        assert "5 h" in told
+
+
+def a_gap(from_at: datetime, to_at: datetime | None) -> Gap:
+    return Gap(from_at=from_at, to_at=to_at, reasons=("missed", "failed: X"), is_promise_broken=True)
+
+
+def a_batch() -> BatchNow:
+    return BatchNow(
+        workspace="acme",
+        project="cars",
+        batch_id="b",
+        name=None,
+        images=1,
+        num_jobs=None,
+        uploaded_at=None,
+        first_seen_at=NOON,
+        changed_at=NOON,
+        last_seen_at=NOON,
+        missing_since=None,
+        gone_at=None,
+    )
+
+
+def a_state(after: datetime, by: datetime) -> State:
+    return State(
+        kind="changed",
+        changed_after=after,
+        observed_at=by,
+        name=None,
+        images=1,
+        images_delta=1,
+        num_jobs=None,
+        num_jobs_delta=0,
+        run_id=1,
+    )
 
 
 def test_progress_in_lines_is_told_seldom_and_a_short_run_says_nothing() -> None:

@@ -69,14 +69,10 @@ def value(batch: BatchThen) -> str:
 
 def counts(totals: Stand) -> str:
     """Say what a project held."""
-    if totals.batches is None:
-        return "unknown counts"
-    counted = (
-        (totals.batches, "batch", "batches"),
-        (totals.images, "image", ""),
-        (totals.num_jobs, "job", ""),
+    return (
+        f"{several(totals.batches or 0, 'batch', 'batches')}, {several(totals.images or 0, 'image')}, "
+        f"{several(totals.num_jobs or 0, 'job')}"
     )
-    return ", ".join(several(count or 0, one, many) for count, one, many in counted)
 
 
 def known(told: Stand | BatchThen, at: datetime, gap: Gap | None) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from etl.commands.show import COLOURS, line
+from etl.commands.show import COLOURS, line, several
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +27,8 @@ def verify(out: Console, found: Verification) -> None:
 def summary(found: Verification) -> str:
     """Say in one line whether the books balance, and what was checked."""
     count = sum(len(broken.rows) for broken in found.broken)
-    ending = f"{len(found.broken)} do not hold, in {count} rows" if count else "all hold"
+    fails = "does" if len(found.broken) == 1 else "do"
+    ending = f"{len(found.broken)} {fails} not hold, in {several(count, 'row')}" if count else "all hold"
     checked = found.checked
     return (
         f"The books {'do not ' if count else ''}balance: {found.invariants} invariants over "
