@@ -18,7 +18,6 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from etl.database import connect
 from etl.errors import StatementFailedError
 from etl.sql import text_of
 
@@ -81,19 +80,15 @@ def horizons(settings: RetentionSettings, now: datetime) -> Horizons:
     return Horizons(day, now - settings.payloads if settings.payloads else None)
 
 
-def preview(uri: str, limits: DatabaseSettings, old: Horizons) -> Pruned:
+def preview(connection: Connection, old: Horizons) -> Pruned:
     """
     Say what `prune` would do; write nothing.
 
     Args:
-        uri: As for `etl.database.connect`.
-        limits: As for `etl.database.connect`.
+        connection: One without an open transaction.
         old: What is old.
-
-    Raises:
-        DatabaseUnavailableError: The database cannot be reached, or went away.
     """
-    with connect(uri, limits) as connection:
+    with connection.begin():
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
         begun = _ask(connection, ["prune_from"], until=old.unchanged)
         values = {
@@ -114,7 +109,7 @@ def preview(uri: str, limits: DatabaseSettings, old: Horizons) -> Pruned:
 
 
 def prune(
-    uri: str,
+    connection: Connection,
     limits: DatabaseSettings,
     old: Horizons,
     *,
@@ -125,19 +120,16 @@ def prune(
     Fold and drop what is old, as far as time allows.
 
     Args:
-        uri: As for `etl.database.connect`.
-        limits: As for `etl.database.connect`.
+        connection: One without an open transaction; every step is one of its own.
+        limits: How long a statement may last, and wait for a lock.
         old: What is old.
         now: The date of what is dropped.
-        is_over: Asked before each transaction; True ends it.
+        is_over: Asked before each step; True ends it.
 
     Raises:
-        DatabaseUnavailableError: The database cannot be reached, or went away; what was committed is whole.
-        StatementFailedError: Somebody else prunes, or held a lock for too long.
-        SettingsError: The role of the database may not do it.
+        StatementFailedError: Somebody else prunes.
     """
-    with connect(uri, limits) as connection:
-        return _Pruning(connection, limits, old, now, is_over)()
+    return _Pruning(connection, limits, old, now, is_over)()
 
 
 class _Pruning:
