@@ -336,6 +336,18 @@ def test_no_level_of_the_log_shows_a_secret(scene: Scene, level: str, format_: s
         assert not traces(process.said + process.printed)
 
 
+def test_what_would_be_said_with_a_secret_in_it_is_said_without(scene: Scene, database: str) -> None:
+    """Nothing of ours has a secret to say; who takes the key for a project's name makes it say one."""
+    world = World.seeded(7, projects=1, batches_per_project=1)
+    with Simulator(world, ServerSettings(keys={"acme": KEY_WORD})) as simulator:
+        environ = {"ROBOFLOW_API_URL": simulator.url, "ROBOFLOW_API_KEY": KEY_WORD, "DATABASE_URL": database}
+        assert told(scene, "sync", "--project", f"acme/{KEY_WORD}", **environ) == 3
+        process = scene.start("sync", "--json", BATCHLEDGER_PROJECTS=f"acme/*,acme/{KEY_WORD}", **environ)
+        assert process.wait() == 4
+    assert "acme/***" in process.said
+    assert not traces(process.said)
+
+
 def test_completion_in_the_shell_shows_no_secret(scene: Scene, strict: str) -> None:
     asked = {
         "_BATCHLEDGER_COMPLETE": "complete_bash",

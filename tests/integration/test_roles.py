@@ -103,7 +103,7 @@ def shared(new_database: NewDatabase) -> Iterator[str]:
 
 @contextmanager
 def roles_of_this_test(uri: str, *options: LiteralString) -> Iterator[list[str]]:
-    """Give names that no other test uses, of roles with these options; with none, two that do not exist yet."""
+    """Give names that no other test uses, of roles with these options, else of two to come."""
     names = [f"test_{os.getpid()}_{next(_numbers)}" for _ in options or (1, 2)]
     with psycopg.connect(as_superuser(uri), autocommit=True) as connection:
         for name, option in zip(names, options, strict=False):
