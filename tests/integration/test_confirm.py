@@ -227,9 +227,11 @@ def test_what_is_in_the_list_again_stays(desk: Desk) -> None:
 def test_a_batch_that_the_list_leaves_out_is_absent_only_if_a_look_up_denies_it(desk: Desk) -> None:
     hidden, deleted = list(desk.project.batches)[:2]
     short = Fault.without(hidden, deleted)
-    desk.simulator.faults.add(short, path=LIST, times=3)
+    desk.simulator.faults.add(short, path=LIST, times=None)
     assert desk.reads().projects[0].rule == "short_list"
+    assert desk.reads().projects[0].verdict.is_trusted  # From now on the same list is looked at no more.
     desk.project.delete(deleted)
+    assert desk.reads().projects[0].requests == 1
     desk.types("confirm", PATH, "--json")
     (absent,) = json.loads(desk.out)["absent"]
     assert (absent["batch_id"], absent["was"]) == (deleted, "unlisted")
