@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _Row = TypeVar("_Row", bound=msgspec.Struct)
 
 _MOST_COMPARED: Final = 1000
-"""Batches that a name is compared with. Beyond them, those that begin alike are enough."""
+"""Batches that a name is compared with: those that begin or end alike, if there are more."""
 
 
 @contextmanager
@@ -112,8 +112,10 @@ FROM analytics.batch
 WHERE workspace = :workspace
     AND project = :project
 ORDER BY
-    -- Those that begin alike come first, whatever their case.
-    starts_with(lower(batch_id), lower(left(:batch_id, 2))) DESC,
+    -- First those that begin or end alike, the more the sooner, whatever their case.
+    CAST(starts_with(lower(batch_id), lower(left(:batch_id, 2))) AS integer)
+        + CAST(starts_with(lower(batch_id), lower(left(:batch_id, 6))) AS integer)
+        + CAST(lower(right(batch_id, 3)) = lower(right(:batch_id, 3)) AS integer) DESC,
     batch_id
 LIMIT :most
 """

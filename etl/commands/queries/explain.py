@@ -220,7 +220,7 @@ WHERE workspace = :workspace
 
 _CONFIRMED: Final = """
 SELECT
-    coalesce(sum(CASE WHEN observed_at <= :at THEN span_count ELSE 1 END), 0)::integer AS observations,
+    coalesce(sum(CASE WHEN observed_at <= :at THEN span_count ELSE 1 END), 0) AS observations,
     -- Of folded observations that go on beyond the instant the first one is before it.
     max(CASE WHEN observed_at <= :at THEN observed_at ELSE span_from END) AS last_at
 FROM analytics.observation
