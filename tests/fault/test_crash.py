@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, LiteralString
 
 import psycopg
@@ -16,6 +17,7 @@ from tests.fault.harness import ALONE, LEASE_S, LISTS, READ_TIMEOUT_S, RUN_S, dr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from random import Random
 
     from tests.fault.conftest import NewScene
     from tests.fault.harness import Mark, Process, Scene
@@ -24,28 +26,38 @@ if TYPE_CHECKING:
 STOP_S: Final = READ_TIMEOUT_S + 10
 """What the end may take from SIGTERM on: an answer that is being waited for, and the writing of it."""
 
+START_SHARE: Final = 0.15
+"""How many of the runs that are struck at random are struck before they have asked for anything."""
+
 TERMINATED: Final = 128 + signal.SIGTERM
 
 
 # Killed, or told to end, at random
 
 
+@dataclass(frozen=True)
+class Duration:
+    """How long a run takes: from the fork to its first request, and from there to its end."""
+
+    before_s: float
+    after_s: float
+
+
 def test_a_run_killed_at_any_moment_leaves_no_trace_but_its_lease(
     new_scene: NewScene, faults: Faults, fault_seed: int
 ) -> None:
-    """The moments lie between the fork and the end of a run; the projects are read one by one or at once."""
+    """The projects are read one by one or at once."""
     rng = drawn(fault_seed)
     with new_scene(a_world(fault_seed), BATCHLEDGER_SYNC__CONCURRENCY=str(rng.choice((1, 4)))) as scene:
-        longest_s = a_prepared_run(scene)
+        duration = a_prepared_run(scene)
         with faults("process: killed at random") as case:
             mark = scene.mark()
             scene.evolve(events=8)
-            while not is_struck(scene, signal.SIGKILL, rng.uniform(0, longest_s)):
-                # It was done before, so that there is nothing left to see: once more, and sooner.
+            while not is_struck(scene, signal.SIGKILL, rng, duration):
+                # It was done before, so that there is nothing left to see: once more.
                 scene.healthy_sync()
                 mark = scene.mark()
                 scene.evolve(events=8)
-                longest_s *= 0.8
             case.recovery_s = scene.recovered(time.monotonic(), LEASE_S + RUN_S)
             scene.has_each_change_once(mark)
 
@@ -55,11 +67,11 @@ def test_a_run_told_to_end_at_any_moment_leaves_not_even_a_lease(
 ) -> None:
     rng = drawn(fault_seed)
     with new_scene(a_world(fault_seed), BATCHLEDGER_SYNC__CONCURRENCY=str(rng.choice((1, 4)))) as scene:
-        longest_s = a_prepared_run(scene)
+        duration = a_prepared_run(scene)
         with faults("process: SIGTERM at random") as case:
             mark = scene.mark()
             scene.evolve(events=8)
-            is_struck(scene, signal.SIGTERM, rng.uniform(0, longest_s))
+            is_struck(scene, signal.SIGTERM, rng, duration)
             case.recovery_s = scene.recovered(time.monotonic(), RUN_S)
             scene.has_each_change_once(mark)
 
@@ -68,20 +80,33 @@ def a_world(seed: int) -> World:
     return World.seeded(seed, projects=6, batches_per_project=12)
 
 
-def a_prepared_run(scene: Scene) -> float:
-    """Fill the ledger, let each list take a moment from now on, and return how long a run then takes."""
+def a_prepared_run(scene: Scene) -> Duration:
+    """Fill the ledger, let each list take a moment from now on, and see how long a run then takes."""
     scene.healthy_sync()
-    scene.simulator.faults.add(Fault.stall(0.01), path=LISTS, times=None)
+    scene.simulator.faults.add(Fault.stall(0.04), path=LISTS, times=None)
     scene.evolve(events=8)
-    began = time.monotonic()
-    scene.healthy_sync()
-    return time.monotonic() - began
+    process = started(scene)
+    first_request_at = time.monotonic()
+    assert process.wait() == 0, process.said
+    return Duration(first_request_at - process.began, time.monotonic() - first_request_at)
 
 
-def is_struck(scene: Scene, number: int, after_s: float) -> bool:
-    """Send a run a signal after that time, and say whether it was that which ended it."""
+def started(scene: Scene) -> Process:
+    """Start a run, and wait for its first request."""
+    scene.simulator.requests.clear()
     process = scene.start("sync")
-    time.sleep(after_s)
+    process.until(lambda: scene.simulator.requests.total)
+    return process
+
+
+def is_struck(scene: Scene, number: int, rng: Random, duration: Duration) -> bool:
+    """Send a run a signal, mostly between its first request and its end; say whether that ended it."""
+    if rng.random() < START_SHARE:
+        process = scene.start("sync")
+        time.sleep(rng.uniform(0, duration.before_s))
+    else:
+        process = started(scene)
+        time.sleep(rng.uniform(0, duration.after_s))
     process.send(number)
     exit_code = process.wait(STOP_S)
     assert exit_code in {0, -number, TERMINATED}, process.said
