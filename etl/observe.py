@@ -280,8 +280,17 @@ def skipped(state: ProjectState, at: datetime, rule: str, why: str) -> Reading:
 def failed(
     state: ProjectState, error: SourceError, at: datetime, began_at: datetime | None = None
 ) -> Reading:
-    """Say that a project could not be read, and why; nothing that was believed of it changes."""
+    """
+    Say that a project could not be read, and why; nothing that was believed of it changes.
+
+    Args:
+        state: What was believed.
+        error: Why.
+        at: When it failed.
+        began_at: When it was begun; None where nothing was asked for it, because its key had failed before.
+    """
     observed_at = _observed_at(state, at)
+    requests = error.requests if began_at else 0
     observation = Observation(
         project_id=state.project_id,
         verdict=Verdict.FAILED,
@@ -289,7 +298,7 @@ def failed(
         observed_at=observed_at,
         previous_at=state.last_trusted_at,
         http_status=error.http_status,
-        requests=error.requests,
+        requests=requests,
         totals=state.totals if state.last_trusted_at else None,
         error_class=type(error).__name__,
         error=str(error),
@@ -297,7 +306,7 @@ def failed(
     report = ProjectReport(
         slug=state.slug,
         verdict=Verdict.FAILED,
-        requests=error.requests,
+        requests=requests,
         error=str(error),
         remedy=error.remedy,
         exit_code=error.exit_code,

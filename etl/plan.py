@@ -59,7 +59,8 @@ class Directory(msgspec.Struct, frozen=True):
 
     `projects` are all that are listed, `sources` has the key of each workspace, `listed` are the workspaces
     known whole, `refusals` say why a workspace cannot be read at all, `problems` are all faults on the way.
-    `is_blind` is True where a key failed before it could name its workspace.
+    `is_blind` is True where a key failed before it could name its workspace. `requests` were sent for all
+    this.
     """
 
     projects: Mapping[Slug, Project]
@@ -68,6 +69,7 @@ class Directory(msgspec.Struct, frozen=True):
     refusals: Mapping[str, SourceError]
     problems: tuple[BatchledgerError, ...]
     is_blind: bool
+    requests: int
 
     def is_ours(self, slug: Slug) -> bool:
         """Say whether a project is of a workspace that our keys are for, as far as they could say."""
@@ -79,7 +81,7 @@ class Plan(msgspec.Struct, frozen=True):
     The projects of a run, the key of each workspace, and why some projects cannot be read.
 
     `dropped` are those that the ledger follows and the settings do not ask for any more, `listed` all that
-    the workspaces list, wanted or not.
+    the workspaces list, wanted or not, `requests` were sent to find all this out.
     """
 
     projects: tuple[Project, ...]
@@ -87,7 +89,8 @@ class Plan(msgspec.Struct, frozen=True):
     refused: Mapping[Slug, SourceError]
     dropped: tuple[Slug, ...]
     problems: tuple[BatchledgerError, ...]
-    listed: frozenset[Slug] = frozenset()
+    listed: frozenset[Slug]
+    requests: int
 
 
 def look_around(accounts: Sequence[Account], *, until: float, stop: Event | None = None) -> Directory:
@@ -101,16 +104,17 @@ def look_around(accounts: Sequence[Account], *, until: float, stop: Event | None
     """
     listings, sources = list[Listing](), dict[str, Source]()
     problems, refusals = list[BatchledgerError](), dict[str, SourceError]()
-    is_blind = False
+    requests, is_blind = list[int](), False
     for account in accounts:
         workspace = account.workspace
         try:
-            workspace = workspace or _read(_unless(stop, account.source).root(until=until), parse_root)
+            workspace = workspace or _workspace_of(_unless(stop, account.source), until, requests)
             sources[workspace] = account.source
-            listings.append(_listing(_unless(stop, account.source), workspace, until))
+            listings.append(_listing(_unless(stop, account.source), workspace, until, requests))
         except SourceError as error:
             _log.warning("workspace cannot be listed", workspace=workspace, error=str(error))
             problems.append(error)
+            requests.append(error.requests)
             is_blind = is_blind or workspace is None
             if workspace and not _can_do_without_list(error):
                 refusals[workspace] = error
@@ -121,6 +125,7 @@ def look_around(accounts: Sequence[Account], *, until: float, stop: Event | None
         refusals=refusals,
         problems=tuple(problems),
         is_blind=is_blind,
+        requests=sum(requests),
     )
 
 
@@ -150,7 +155,15 @@ def make_plan(
     refused = {slug: error for slug in slugs if (error := _refusal(slug, directory))}
     projects = tuple(directory.projects.get(slug, Project(slug)) for slug in slugs)
     problems = _problems(directory, wanted, slugs)
-    return Plan(projects, directory.sources, refused, dropped, problems, frozenset(directory.projects))
+    return Plan(
+        projects,
+        directory.sources,
+        refused,
+        dropped,
+        problems,
+        frozenset(directory.projects),
+        directory.requests,
+    )
 
 
 def _problems(
@@ -169,14 +182,16 @@ def body_of(answer: Answer) -> bytes:
     return answer.body
 
 
-def _read(answer: Answer, parse: Callable[[bytes], _Parsed]) -> _Parsed:
-    """Parse an answer; if that fails, say with what status it came."""
+def _read(answer: Answer, parse: Callable[[bytes], _Parsed], requests: list[int]) -> _Parsed:
+    """Parse an answer and count its requests; if that fails, the error tells with what status it came."""
     try:
-        return parse(body_of(answer))
+        parsed = parse(body_of(answer))
     except PayloadError as error:
         raise PayloadError(
             str(error), remedy=error.remedy, http_status=answer.http_status, requests=answer.requests
         ) from error
+    requests.append(answer.requests)
+    return parsed
 
 
 def _unless(stop: Event | None, source: Source) -> Source:
@@ -185,9 +200,13 @@ def _unless(stop: Event | None, source: Source) -> Source:
     return source
 
 
-def _listing(source: Source, workspace: str, until: float) -> Listing:
+def _workspace_of(source: Source, until: float, requests: list[int]) -> str:
+    return _read(source.root(until=until), parse_root, requests)
+
+
+def _listing(source: Source, workspace: str, until: float, requests: list[int]) -> Listing:
     answer = source.workspace(workspace, until=until)
-    listing = _read(answer, lambda body: parse_workspace(body, workspace))
+    listing = _read(answer, lambda body: parse_workspace(body, workspace), requests)
     for reject in listing.rejects:
         _log.warning("project cannot be used", workspace=workspace, reason=reject.reason)
     return listing

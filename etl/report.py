@@ -33,7 +33,12 @@ class ProjectReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run came out. `problems` are faults of a whole workspace; `run_id` is None for a dry run."""
+    """
+    How a run came out.
+
+    `problems` are faults of a whole workspace; `run_id` is None for a dry run. `listing_requests` were sent
+    to find the projects.
+    """
 
     run_id: int | None
     started_at: datetime
@@ -41,11 +46,17 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     projects: tuple[ProjectReport, ...]
     problems: tuple[BatchledgerError, ...] = ()
+    listing_requests: int = 0
 
     @property
     def verdicts(self) -> Mapping[Verdict, int]:
         """Projects by verdict."""
         return Counter(project.verdict for project in self.projects)
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests that were sent, to find the projects and to read them."""
+        return self.listing_requests + sum(project.requests for project in self.projects)
 
     @property
     def moves(self) -> Moves:

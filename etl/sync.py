@@ -270,6 +270,7 @@ class Run:
             outcome=self._outcome(plan, projects),
             projects=tuple(sorted(projects, key=lambda project: project.slug)),
             problems=plan.problems,
+            listing_requests=plan.requests,
         )
 
     def _outcome(self, plan: Plan, projects: Sequence[ProjectReport]) -> str:
@@ -311,5 +312,5 @@ def _end(report: RunReport) -> RunEnd:
         outcome=report.outcome,
         verdicts=report.verdicts,
         moves=report.moves,
-        requests=sum(project.requests for project in report.projects),
+        requests=report.requests,
     )

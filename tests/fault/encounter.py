@@ -177,13 +177,16 @@ def goes_dark(
     scene.change()
     if fault is not None:
         scene.simulator.faults.add(fault, path=path, times=None)
+    scene.simulator.requests.clear()
     ended, process = scene.sync(**environ)
+    arrived = scene.simulator.requests.total
     since = time.monotonic()
     scene.simulator.faults.clear()
     seen = {slug: one.outcome for slug, one in last_run(scene).items()}
     assert (ended, set(seen.values())) == (exit_code, {outcome}), f"{ended} {seen}\n{process.said}"
     assert len(seen) == len(scene.simulator.world.projects)
     assert scene.believed == before
+    assert fault is None or scene.rows(_REQUESTS) == [(arrived,)]
     recovery_s = scene.recovered(since, RUN_S)
     assert has_no_moves(scene)
     return recovery_s
@@ -239,6 +242,8 @@ def last_run(scene: Scene) -> dict[str, Seen]:
     """Return what the last run says of each project, by slug."""
     return {slug: Seen(Outcome(*told), requests) for slug, requests, *told in scene.rows(_LAST_RUN)}
 
+
+_REQUESTS: Final = "SELECT requests FROM ledger.run ORDER BY run_id DESC LIMIT 1"
 
 _LAST_RUN: Final = """
     SELECT

@@ -200,3 +200,9 @@ def test_a_page_instead_of_the_directory_is_named_with_its_status_and_what_to_do
     assert isinstance(problem, PayloadError)
     assert (problem.http_status, problem.requests) == (200, 3)
     assert "ROBOFLOW_API_URL" in problem.remedy
+
+
+def test_all_requests_of_the_search_are_counted_once() -> None:
+    refused = UnauthorizedError("no", requests=2)
+    keys = Key("cars"), Key(workspace="globex", list_fails=refused), Key(root_fails=refused)
+    assert a_plan(*keys, followed=(CARS, DRONES, OTHERS)).requests == 2 + (1 + 2) + 2
