@@ -299,6 +299,26 @@ def prune(
     return pruning.run(_session(context), is_dry=dry_run, is_json=json)
 
 
+@app.command(epilog=examples("replay"))
+def replay(
+    context: typer.Context,
+    *,
+    project: Annotated[
+        list[str] | None,
+        typer.Option(metavar="W/P", help="This project only; repeatable.", autocompletion=complete_project),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave what was rebuilt in schema ledger_replay.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Rebuild the ledger from the archive, and compare."""
+    from etl.commands import replay as replaying
+
+    only = tuple(map(slug_of, project or ()))
+    return replaying.replay(_session(context), only, is_kept=keep, is_json=json)
+
+
 @app.command(
     epilog=examples("psql"), context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
 )

@@ -20,6 +20,7 @@ from etl.commands.queries.history import BatchHistory, ProjectHistory
 from etl.commands.queries.past import Past
 from etl.commands.queries.status import Status
 from etl.commands.queries.verify import Verification
+from etl.difference import Replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +58,7 @@ _DOCUMENTS: Final[dict[str, tuple[type[msgspec.Struct], bool]]] = {
     "diff": (Diff, False),
     "explain": (Explanation, False),
     "verify": (Verification, False),
+    "replay": (Replay, False),
 }
 """What each command prints: the document, and whether it is a list of them."""
 

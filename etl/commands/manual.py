@@ -70,6 +70,12 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("batchledger psql", "SQL by hand"),
             ('batchledger psql -- -c "SELECT * FROM analytics.project"', "one statement"),
         ),
+        "replay": (
+            ("batchledger replay", "does the archive give the same ledger?"),
+            ("batchledger replay --project acme/cars", "of this project"),
+            ("batchledger replay --project acme/cars --keep", "and leave it in schema ledger_replay"),
+            ("batchledger replay --json", "the outcome for a script"),
+        ),
         "run": (("batchledger run", "run on the schedule of the settings until SIGTERM"),),
         "simulate": (
             ("batchledger simulate", "a workspace that changes every five seconds"),
