@@ -244,7 +244,7 @@ def test_two_runs_at_once_read_each_project_once(
     scene.simulator.requests.clear()
     with faults("pgbouncer: two runs at once") as case:
         with held(database, "SELECT FROM ledger.project FOR NO KEY UPDATE"):
-            one = scene.start("sync", **ALONE)
+            one = scene.start("sync", **ALONE, BATCHLEDGER_DATABASE__LOCK_TIMEOUT_S="60")
             one.until(lambda: waiting(database))
             other = scene.start("sync")
             assert other.wait() == 0, other.said
