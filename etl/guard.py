@@ -180,7 +180,8 @@ def question(  # noqa: PLR0913 - what was known, what is shown, and what else be
     stale = known.missing - present - accepted
     unlisted = known.unlisted - present - accepted
     judged = Question(lost, stale, unlisted, accepted)
-    suspicion = _suspicion(len(known.listed - accepted), snapshot, judged, rules)
+    listed = len(known.listed) - len(accepted & known.listed)
+    suspicion = _suspicion(listed, snapshot, judged, rules)
     final = _final(suspicion, surroundings, has_lasted=_has_lasted(loss_suspected_since, at, rules.hold))
     if final:
         return replace(judged, suspicion=final, is_final=True)

@@ -174,11 +174,21 @@ def test_a_script_is_told_what_was_done(desk: Desk) -> None:
     assert (told["moves"]["left"], told["after"]["batches"], told["trouble"]) == (6, 2, "")
 
 
-@pytest.mark.parametrize(("typed", "is_gone"), [("yes", True), ("no", False), ("", False)])
-def test_on_a_terminal_it_asks(desk: Desk, typed: str, *, is_gone: bool) -> None:
+@pytest.mark.parametrize(
+    ("typed", "options", "is_asked", "is_gone"),
+    [
+        ("yes", (), True, True),
+        ("no", (), True, False),
+        ("", (), True, False),
+        ("yes", ("--json",), False, False),
+    ],
+)
+def test_on_a_terminal_it_asks_who_reads_words(
+    desk: Desk, typed: str, options: tuple[str, ...], *, is_asked: bool, is_gone: bool
+) -> None:
     desk.loses(8)
     controller, terminal = pty.openpty()
-    command = [sys.executable, "-m", "etl", "confirm", PATH]
+    command = [sys.executable, "-m", "etl", "confirm", PATH, *options]
     with subprocess.Popen(
         command, env=desk.environ, stdin=terminal, stdout=terminal, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -188,7 +198,7 @@ def test_on_a_terminal_it_asks(desk: Desk, typed: str, *, is_gone: bool) -> None
         assert process.wait() == (0 if is_gone else 4)
     os.close(controller)
     os.close(terminal)
-    assert "Type yes to accept these absences:" in said
+    assert ("Type yes to accept these absences:" in said) is is_asked
     assert (desk.there() == set()) is is_gone
 
 
