@@ -48,9 +48,7 @@ def _without_secrets(settings: Settings, environ: Mapping[str, str]) -> dict[str
     """Leave out the keys, and the address with its password: whatever is started from psql would see them."""
     keys = {key.secret.get_secret_value() for key in settings.api_keys}
     return {
-        name: value
-        for name, value in environ.items()
-        if name != "DATABASE_URL" and value.strip() not in keys
+        name: value for name, value in environ.items() if name != "DATABASE_URL" and value.strip() not in keys
     }
 
 

@@ -12,8 +12,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
@@ -107,8 +109,7 @@ def _let_in(connection: psycopg.Connection, role: str, options: str) -> None:
 @pytest.fixture(scope="module")
 def strict() -> Iterator[str]:
     """Give the URI of a server that lets in nobody but the superuser without a password, and logs all."""
-    folder = Path(os.environ["BATCHLEDGER_TEST_HOMES"], f"strict-{os.getpid()}")
-    folder.mkdir(mode=0o711)
+    folder = _home()
     rules = folder / "hba.conf"
     rules.write_text("local all postgres trust\nlocal all all scram-sha-256\n", encoding="utf-8")
     rules.chmod(0o644)
@@ -123,6 +124,13 @@ def strict() -> Iterator[str]:
         log = (folder / "home/postgres/server.log").read_bytes()
         assert b"ledger.observation" in log
         assert not traces(log)
+
+
+def _home() -> Path:
+    """Make a folder that the user of a server can reach."""
+    folder = Path(tempfile.mkdtemp(dir=os.environ["BATCHLEDGER_TEST_HOMES"]))
+    folder.chmod(0o711)
+    return folder
 
 
 def by(role: str, uri: str, password: str = PASSWORD) -> str:
@@ -336,13 +344,14 @@ def test_no_level_of_the_log_shows_a_secret(scene: Scene, level: str, format_: s
         assert not traces(process.said + process.printed)
 
 
-def test_what_would_be_said_with_a_secret_in_it_is_said_without(scene: Scene, database: str) -> None:
+def test_what_would_be_said_with_a_secret_in_it_is_said_without(stage: Scene, tmp_path: Path) -> None:
     """Nothing of ours has a secret to say; who takes the key for a project's name makes it say one."""
+    scene = replace(stage, folder=tmp_path)  # What it prints is what was asked for, and stays out of the way.
     world = World.seeded(7, projects=1, batches_per_project=1)
     with Simulator(world, ServerSettings(keys={"acme": KEY_WORD})) as simulator:
-        environ = {"ROBOFLOW_API_URL": simulator.url, "ROBOFLOW_API_KEY": KEY_WORD, "DATABASE_URL": database}
-        assert told(scene, "sync", "--project", f"acme/{KEY_WORD}", **environ) == 3
-        process = scene.start("sync", "--json", BATCHLEDGER_PROJECTS=f"acme/*,acme/{KEY_WORD}", **environ)
+        environ = {"ROBOFLOW_API_URL": simulator.url, "ROBOFLOW_API_KEY": KEY_WORD}
+        assert told(scene, "sync", "--dry-run", "--project", f"acme/{KEY_WORD}", **environ) == 3
+        process = scene.start("sync", "--dry-run", BATCHLEDGER_PROJECTS=f"acme/*,acme/{KEY_WORD}", **environ)
         assert process.wait() == 4
     assert "acme/***" in process.said
     assert not traces(process.said)
@@ -388,7 +397,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def test_the_embedded_database_and_its_processes_know_no_secret(scene: Scene) -> None:
-    home = Path(os.environ["BATCHLEDGER_TEST_HOMES"], f"embedded-{os.getpid()}")
+    home = _home()
     scene.simulator.faults.add(Fault.stall(), path="/acme/cars/batches")
     scene.simulator.faults.add(Fault.status(500, ECHO), path="/acme/drones/batches", times=None)
     environ = {"DATABASE_URL": "", "BATCHLEDGER_HOME": str(home)}
