@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from etl.errors import NotVisibleError, RefusedError, TransientError
-from etl.guard import Control, GuardRules
+from etl.guard import GuardRules, Surroundings
 from etl.records import Answer, LookedUp, Slug, Verdict
 from etl.sql import text_of
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, CursorResult
 
-    from etl.guard import Known
+    from etl.guard import Control, Known
 
 _MOST_ROWS: Final = 500
 """Observations fetched at once; bodies come one by one."""
@@ -33,14 +33,14 @@ class Kept(msgspec.Struct, frozen=True):
     """
     One observation as the ledger has it.
 
-    `rules` are the thresholds of its run. `is_applied` tells whether its answer was compared with what was
-    believed; others only said that nothing was new, or failed.
+    `rules` are the thresholds of its run, `surroundings` what the rest of the workspace said. `is_applied`
+    tells whether its answer was compared with what was believed; others only said that nothing was new, or
+    failed.
     """
 
     observation_id: int
     run_id: int
     verdict: Verdict
-    rule: str | None
     started_at: datetime
     observed_at: datetime
     http_status: int | None
@@ -48,6 +48,7 @@ class Kept(msgspec.Struct, frozen=True):
     fetch_ms: float | None
     digest: bytes | None
     rules: GuardRules
+    surroundings: Surroundings
     is_applied: bool
 
 
@@ -92,7 +93,6 @@ def observations(connection: Connection, project_id: int, after: int) -> Iterato
                 row.observation_id,
                 row.run_id,
                 Verdict(row.verdict),
-                row.rule,
                 row.started_at.astimezone(UTC),
                 row.observed_at.astimezone(UTC),
                 row.http_status,
@@ -100,6 +100,7 @@ def observations(connection: Connection, project_id: int, after: int) -> Iterato
                 row.fetch_ms,
                 row.digest,
                 msgspec.convert(row.guard or {}, GuardRules),
+                msgspec.convert(row.surroundings or {}, Surroundings),
                 row.is_applied,
             )
 
@@ -189,33 +190,23 @@ class ArchiveSource:
 
 class ArchivedVicinity:
     """
-    Implements `etl.neighbours.Vicinity` by what the observation itself came to.
-
-    The list of the workspace is not archived. What it said shows in the rule where it made a difference: an
-    empty list of a project that was not listed stayed `empty_list` however long it lasted, and a workspace
-    that was suspected as a whole, or had nobody to bear witness, made it `whole_workspace`.
+    Implements `etl.neighbours.Vicinity` for one observation: it says what was said then.
 
     Args:
-        kept: The observation.
-        told: What it received.
-        project_id: The project.
+        surroundings: As the observation has them.
     """
 
-    def __init__(self, kept: Kept, told: Received, project_id: int) -> None:
-        self._rule = kept.rule
-        self._asked = [one.batch_id for one in told.look_ups if one.outcome != "accepted"]
-        self._project_id = project_id
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
 
     def is_listed(self, slug: Slug) -> bool:  # noqa: ARG002 - as the protocol has it; also below.
         """Say whether the workspace listed the project."""
-        return self._rule != "empty_list"
+        return self._surroundings.is_listed
 
     def is_whole(self, slug: Slug) -> bool:  # noqa: ARG002
         """Say whether every other project was suspected of a loss as well."""
-        return self._rule == "whole_workspace"
+        return self._surroundings.is_whole
 
-    def witness(self, slug: Slug, at: datetime, known: Callable[[int], Known]) -> Control:  # noqa: ARG002
-        """Return the batch of another project that was asked for, or one that tells nothing."""
-        own = known(self._project_id)
-        of_others = (one for one in self._asked if one not in own.listed | own.missing | own.unlisted)
-        return Control(next(of_others, ""), slug)
+    def witness(self, slug: Slug, at: datetime, known: Callable[[int], Known]) -> Control | None:  # noqa: ARG002
+        """Return the batch that bore witness."""
+        return self._surroundings.witness

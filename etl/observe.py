@@ -80,6 +80,7 @@ class Believed(msgspec.Struct, frozen=True):
     belief: Belief
     is_settled: bool
     evidence: tuple[LookedUp, ...] = ()
+    surroundings: Surroundings | None = None
     requests: int = 0
 
 
@@ -179,7 +180,9 @@ class Observer(msgspec.Struct, frozen=True):
         if self.run_id is None:
             applied = self.ledger.preview(observation, snapshot, belief)
         else:
-            applied = self.ledger.apply(self.run_id, observation, snapshot, belief, body, believed.evidence)
+            applied = self.ledger.apply(
+                self.run_id, observation, snapshot, belief, body, believed.evidence, believed.surroundings
+            )
         report = ProjectReport(
             slug=state.slug,
             verdict=applied.verdict,
@@ -196,13 +199,14 @@ class Observer(msgspec.Struct, frozen=True):
         """Find out what is to be believed of the absences."""
         known = self.ledger.known(state.project_id) if state.last_at else Known()
         at = _observed_at(state, answer.observed_at)
+        surroundings = self._surroundings(state, snapshot, at)
         asked = question(
             known,
             snapshot,
             self.rules,
             loss_suspected_since=state.loss_suspected_since,
             at=at,
-            surroundings=self._surroundings(state, snapshot, at),
+            surroundings=surroundings or Surroundings(),
             accepted=self.accepted,
         )
         control = self._control(source, state.slug, asked)
@@ -214,13 +218,14 @@ class Observer(msgspec.Struct, frozen=True):
             belief,
             is_settled(known, snapshot, asked, belief),
             (*_evidence(asked_for), *_acceptances(asked)),
+            surroundings,
             sum(one.requests for one in asked_for.values() if one),
         )
 
-    def _surroundings(self, state: ProjectState, snapshot: Snapshot, at: datetime) -> Surroundings:
+    def _surroundings(self, state: ProjectState, snapshot: Snapshot, at: datetime) -> Surroundings | None:
         """Look around in the workspace, once a loss is suspected."""
         if state.loss_suspected_since is None:
-            return Surroundings()
+            return None
         is_bare = not snapshot.present
         return Surroundings(
             is_listed=self.neighbours.is_listed(state.slug),

@@ -14,7 +14,7 @@ from etl.records import Moves, Verdict
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from etl.guard import Belief, GuardRules, Known
+    from etl.guard import Belief, GuardRules, Known, Surroundings
     from etl.records import Answer, LookedUp, Observation, Project, ProjectState, Slug, Snapshot
 
 
@@ -144,9 +144,19 @@ class Ledger(Protocol):
         belief: Belief,
         body: bytes,
         look_ups: Sequence[LookedUp] = (),
+        surroundings: Surroundings | None = None,
     ) -> Applied:
         """
         Write one project's answer, with the evidence for what is believed of it, in one transaction.
+
+        Args:
+            run_id: The run, which must hold the project.
+            observation: What is to be noted of the answer.
+            snapshot: What it shows.
+            belief: What is believed of its absences.
+            body: As received.
+            look_ups: What came of asking for single batches.
+            surroundings: What the rest of the workspace said; None where nobody asked.
 
         Raises:
             ClaimLostError: The project is not ours any more. Nothing was written.

@@ -255,7 +255,7 @@ class _Course:
         return Observer(
             ledger=self._ledger,
             rules=kept.rules,
-            neighbours=ArchivedVicinity(kept, told, self.project_id),
+            neighbours=ArchivedVicinity(kept.surroundings),
             clock=lambda: kept.observed_at,
             stop=Event(),
             until=time.monotonic() + _PATIENCE_S,

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from psycopg import Cursor
     from sqlalchemy import Engine
 
-    from etl.guard import Belief, GuardRules
+    from etl.guard import Belief, GuardRules, Surroundings
     from etl.ports import RunEnd
-    from etl.records import Batch, LookedUp, Observation, Project, Reject, Snapshot
+    from etl.records import LookedUp, Observation, Project, Reject, Snapshot
 
 _FAST: Final = 1  # zlib's level: a third of the time of the default, for 2 % more bytes.
 
@@ -114,7 +114,7 @@ class PostgresLedger:
             "host": self._host,
             "version": self._version,
             "is_whole": is_whole,
-            "guard": None if rules is None else msgspec.json.encode(rules).decode(),
+            "guard": None if rules is None else _text(rules),
         }
         # Were its number lost in a crash, the next run would get the same one, and with it this one's claims.
         with self._durable_cursor() as cursor:
@@ -193,6 +193,7 @@ class PostgresLedger:
         belief: Belief,
         body: bytes,
         look_ups: Sequence[LookedUp] = (),
+        surroundings: Surroundings | None = None,
     ) -> Applied:
         """
         Write one project's answer, with the evidence for what is believed of it, in one transaction.
@@ -204,6 +205,7 @@ class PostgresLedger:
             **_values(observation, snapshot, belief),
             **_reject_columns(snapshot.rejects),
             **_evidence_columns({observation.digest: body}, look_ups),
+            "surroundings": None if surroundings is None else _text(surroundings),
             "run_id": run_id,
         }
         with self._cursor() as cursor:
@@ -315,8 +317,8 @@ def _by_slug(states: Sequence[ProjectState]) -> dict[Slug, ProjectState]:
     return {state.slug: state for state in states}
 
 
-def _json(batches: Sequence[Batch]) -> str:
-    return msgspec.json.encode(batches).decode()
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _reject_columns(rejects: Sequence[Reject]) -> dict[str, list[Any]]:
@@ -371,8 +373,8 @@ def _values(observation: Observation, snapshot: Snapshot, belief: Belief) -> dic
         "digest": observation.digest,
         "etag": observation.etag,
         "is_settled": observation.is_settled,
-        "shown": _json(snapshot.batches),
-        "found": _json(belief.found),
+        "shown": _text(snapshot.batches),
+        "found": _text(belief.found),
         "gone": list(belief.gone),
         "missing": list(belief.missing),
         "present_only": list(snapshot.present_only),

@@ -238,6 +238,12 @@ observation: Final = Table(
     _text("error_class", "Kind of the error; NULL: it did not fail."),
     _text("error", "What went wrong, without secrets; NULL: nothing."),
     Column(
+        "surroundings",
+        JSONB,
+        comment="What the rest of the workspace said of it (is_listed, is_whole, witness); NULL: no loss was "
+        "suspected.",
+    ),
+    Column(
         "is_settled",
         Boolean,
         comment="Whether after it nothing was missing, unlisted or carried; NULL: never observed.",

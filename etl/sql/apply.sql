@@ -56,6 +56,7 @@ observed AS (
         images_delta,
         num_jobs_delta,
         digest,
+        surroundings,
         is_settled,
         gap_reasons,
         late_s
@@ -89,6 +90,7 @@ observed AS (
         moved.images_delta,
         moved.num_jobs_delta,
         %(digest)s,
+        %(surroundings)s::jsonb,
         %(is_settled)s,
         judged.gap_reasons,
         judged.late_s

@@ -4,13 +4,13 @@ SELECT
     observation.observation_id,
     observation.run_id,
     observation.verdict,
-    observation.rule,
     observation.started_at,
     observation.observed_at,
     observation.http_status,
     observation.requests,
     observation.fetch_ms,
     observation.digest,
+    observation.surroundings,
     run.guard,
     observation.parse_ms IS NOT NULL OR observation.verdict IN ('changed', 'suspect') AS is_applied
 FROM ledger.observation

@@ -1,4 +1,4 @@
-"""Keep the evidence for beliefs: look-ups, the guard's thresholds, whether anything is pending. A replay needs it."""
+"""Keep the evidence for beliefs: look-ups, thresholds, surroundings, what is pending. A replay needs it."""
 
 from __future__ import annotations
 
@@ -77,6 +77,16 @@ def upgrade() -> None:
     op.add_column(
         "observation",
         sa.Column(
+            "surroundings",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=True,
+            comment="What the rest of the workspace said of it (is_listed, is_whole, witness); NULL: no loss was suspected.",
+        ),
+        schema="ledger",
+    )
+    op.add_column(
+        "observation",
+        sa.Column(
             "is_settled",
             sa.Boolean(),
             nullable=True,
@@ -96,6 +106,7 @@ def downgrade() -> None:
         "What started it: sync (a command), schedule (the daemon), demo.", "'sync', 'schedule', 'demo'"
     )
     op.drop_column("observation", "is_settled", schema="ledger")
+    op.drop_column("observation", "surroundings", schema="ledger")
     op.drop_column("project", "is_settled", schema="ledger")
     op.drop_column("run", "guard", schema="ledger")
     op.drop_column("run", "is_whole", schema="ledger")

@@ -185,6 +185,10 @@ def test_a_witness_and_a_workspace_that_is_suspected_whole_come_out_again(
     scene.run()
     assert "whole_workspace" in {one.rule for one in scene.run(minutes=61).projects}
     assert scene.agrees()
+    # What the workspace said is kept beside the rule, and the rule is told by it, not the other way round.
+    scene.owner.execute("UPDATE ledger.observation SET rule = 'empty_list' WHERE rule = 'whole_workspace'")
+    causes = [one.cause for one in scene.replay().values() if one.cause]
+    assert [[one.column for one in cause.differences] for cause in causes] == [["rule"]] * 2
 
 
 def test_an_empty_list_of_a_project_that_is_not_listed_comes_out_again(
