@@ -8,17 +8,20 @@ for it, and what was committed before an end of whatever kind is whole.
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
-from psycopg.errors import LockNotAvailable
+import structlog
+from psycopg.errors import LockNotAvailable, QueryCanceled
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from etl.errors import StatementFailedError
+from etl.database import connect
+from etl.errors import BatchledgerError, StatementFailedError
 from etl.sql import text_of
 
 if TYPE_CHECKING:
@@ -26,7 +29,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from etl.ports import Clock
     from etl.settings import DatabaseSettings, RetentionSettings
+
+_log: Final = structlog.get_logger(__name__)
 
 _LOCK: Final = 4_150_212_893_700_316_882
 """The advisory lock of whoever prunes: two at once would only do the same work twice."""
@@ -132,6 +138,61 @@ def prune(
     return _Pruning(connection, limits, old, now, is_over)()
 
 
+class Upkeep:
+    """
+    Prunes now and then, for a daemon. Nothing that goes wrong escapes: it is said, and tried again.
+
+    What there is to do is found in the database, so a daemon that starts anew, or one on another host, only
+    looks, and finds nothing left.
+
+    Args:
+        uri: As for `etl.database.connect`.
+        limits: As for `etl.database.connect`.
+        settings: What is kept, and how often to look.
+        clock: Tells the time.
+        monotonic: The clock that intervals are measured by.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        limits: DatabaseSettings,
+        settings: RetentionSettings,
+        *,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._uri = uri
+        self._limits = limits
+        self._settings = settings
+        self._clock = clock
+        self._monotonic = monotonic
+        self._due_s = 0.0 if settings.every else float("inf")
+
+    def __call__(self, is_over: Callable[[], bool]) -> None:
+        """Prune if it is time to; `is_over` as for `prune`."""
+        if self._monotonic() < self._due_s:
+            return
+        try:
+            pruned = self._prune(is_over)
+        except BatchledgerError as error:
+            _log.warning("prune failed; it is tried again", error=str(error), remedy=error.remedy)
+        except Exception:  # noqa: BLE001 - a fault in pruning must not end a daemon that reads.
+            _log.exception("prune failed by a fault of ours; it is tried again")
+        else:
+            rows = {
+                name: getattr(pruned, name).rows for name in ("observations", "runs", "ticks", "payloads")
+            }
+            _log.info("pruned", **rows, is_whole=pruned.is_whole)
+            if pruned.is_whole:
+                self._due_s = self._monotonic() + self._settings.every.total_seconds()
+
+    def _prune(self, is_over: Callable[[], bool]) -> Pruned:
+        now = self._clock()
+        with connect(self._uri, self._limits) as connection:
+            return prune(connection, self._limits, horizons(self._settings, now), now=now, is_over=is_over)
+
+
 class _Pruning:
     """One pass. Bodies come first: what is folded afterwards has no part in what is needed of them."""
 
@@ -204,17 +265,21 @@ class _Pruning:
     def _bodies(self) -> Tally:
         total = Tally()
         while self._old.payloads is not None and not self._has_to_end():
-            with self._transaction(is_long=True):
-                # In this order: what comes in between is looked at once more.
-                newest = _ask(self._connection, ["prune_newest"])
-                files, most = ["prune_base", "prune_bodies", "prune_bodies_list"], _MOST_LISTED
-                listed = _ask(self._connection, files, until=self._old.payloads, most=most)
-                digests = [digest for (digest,) in listed]
+            newest, digests = self._unneeded(self._old.payloads)
             dropped = self._drop_bodies(digests, newest)
             total += dropped
             if len(digests) < _MOST_LISTED or not dropped.rows:
                 break
         return total
+
+    def _unneeded(self, until: datetime) -> tuple[list[Sequence[Any]], list[bytes]]:
+        """List bodies that nobody needs, and the newest observations before: later ones are looked at."""
+        with self._unless_it_takes_long(), self._transaction(reads_all=True):
+            newest = _ask(self._connection, ["prune_newest"])
+            files = ["prune_base", "prune_bodies", "prune_bodies_list"]
+            listed = _ask(self._connection, files, until=until, most=_MOST_LISTED)
+            return newest, [digest for (digest,) in listed]
+        return [], []
 
     def _drop_bodies(self, digests: Sequence[bytes], newest: Sequence[Sequence[Any]]) -> Tally:
         total = Tally()
@@ -227,18 +292,18 @@ class _Pruning:
             if self._has_to_end():
                 break
             chosen = digests[first : first + _MOST_BODIES]
-            with self._unless_in_use(), self._transaction(lock_timeout_s=_BODIES_LOCK_TIMEOUT_S):
+            with self._unless_it_takes_long(), self._transaction(lock_timeout_s=_BODIES_LOCK_TIMEOUT_S):
                 self._connection.execute(text("LOCK TABLE ledger.payload IN SHARE ROW EXCLUSIVE MODE"))
                 total += _tally(self._connection, ["prune_bodies_drop"], digests=chosen, **values)
         return total
 
     @contextmanager
-    def _unless_in_use(self) -> Iterator[None]:
-        """Leave to the next time what would make runs wait."""
+    def _unless_it_takes_long(self) -> Iterator[None]:
+        """Leave to the next time what would make runs wait, or what the time limit of statements forbids."""
         try:
             yield
         except OperationalError as error:
-            if not isinstance(error.orig, LockNotAvailable):
+            if not isinstance(error.orig, (LockNotAvailable, QueryCanceled)):
                 raise
             self._is_whole = False
 
@@ -248,15 +313,15 @@ class _Pruning:
         return is_over
 
     @contextmanager
-    def _transaction(self, *, is_long: bool = False, lock_timeout_s: float | None = None) -> Iterator[None]:
+    def _transaction(self, *, reads_all: bool = False, lock_timeout_s: float | None = None) -> Iterator[None]:
         """Hold off whoever else prunes for one transaction, which nothing waits for to be on disk."""
         waits_s = self._limits.lock_timeout_s if lock_timeout_s is None else lock_timeout_s
         values = {
             "lock": _LOCK,
             "lock_timeout": f"{waits_s * 1000:.0f}",
-            "statement_timeout": "0" if is_long else f"{self._limits.statement_timeout_s * 1000:.0f}",
+            "statement_timeout": f"{self._limits.statement_timeout_s * 1000:.0f}",
             # Who looks at a slice must not read all of a table; who looks at all of it should.
-            "enable_seqscan": "on" if is_long else "off",
+            "enable_seqscan": "on" if reads_all else "off",
         }
         with self._connection.begin():
             if not self._connection.scalar(text(_BEGIN), values):

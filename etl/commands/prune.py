@@ -69,7 +69,9 @@ def _prune(session: Session, stop: Event, *, is_dry: bool) -> Outcome:
         with connect(place.uri, place.limits) as connection:
             if is_dry:
                 return _outcome(preview(connection, old), old, is_dry=True)
-            pruned = prune(connection, place.limits, old, now=now, is_over=stop.is_set)
+            # Whoever waits for it can end it.
+            limits = place.limits.model_copy(update={"statement_timeout_s": 0})
+            pruned = prune(connection, limits, old, now=now, is_over=stop.is_set)
             return _outcome(pruned, old, is_dry=False)
 
 

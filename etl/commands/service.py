@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from contextlib import ExitStack, contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Final
@@ -25,11 +26,12 @@ from etl.config import secrets_of
 from etl.daemon import Daemon, Limits
 from etl.errors import DatabaseUnavailableError
 from etl.log import Redactor
+from etl.retention import Upkeep
 from etl.scheduler import notifier, serve, tell_status, watchdog_period
 from etl.ticks import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from etl.commands.session import Session
@@ -41,6 +43,9 @@ _log: Final = structlog.get_logger(__name__)
 
 _TURN_GRACE_S: Final = 120.0
 """What a run may take beyond its own deadline to write what it has read: twice the longest statement."""
+
+_PRUNE_S: Final = 60.0
+"""What a prune may take of one turn; the next one goes on from there."""
 
 _STOP_GRACE_S: Final = 10.0
 """What the end may take beyond one answer of the API that is being waited for."""
@@ -68,9 +73,10 @@ def run(session: Session) -> int:
             notifier(session.environ, redact) as notify,
             _workbench(settings, session.environ, stop) as bench,
         ):
-            turns = _Turns(bench, session.environ)
+            schedule = Schedule(settings.schedule, socket.gethostname())
+            turns = _Turns(bench, session.environ, schedule)
             daemon = Daemon(
-                Schedule(settings.schedule, socket.gethostname()),
+                schedule,
                 turns.run,
                 turns,
                 limits=_limits(settings),
@@ -86,13 +92,27 @@ def run(session: Session) -> int:
 class _Turns:
     """What a daemon does with a workbench. Before each turn the database is looked at anew."""
 
-    def __init__(self, bench: Workbench, environ: Mapping[str, str]) -> None:
+    def __init__(self, bench: Workbench, environ: Mapping[str, str], schedule: Schedule) -> None:
         self._bench = bench
         self._environ = environ
+        self._schedule = schedule
         self._options = run_options(bench.settings, trigger="schedule")
 
+        self._upkeep = Upkeep(
+            bench.database.uri, bench.database.limits, bench.settings.retention, clock=bench.clock
+        )
+
     def run(self) -> RunReport:
-        return self._bench.run(self._options)()
+        report = self._bench.run(self._options)()
+        self._upkeep(self._spare_time_ends())
+        return report
+
+    def _spare_time_ends(self) -> Callable[[], bool]:
+        """Return what says that it has been long enough, with the next run in sight, or that all ends."""
+        now = self._bench.clock()
+        spare_s = (self._schedule.after(now) - now).total_seconds()
+        until_s = time.monotonic() + min(spare_s / 2, _PRUNE_S)
+        return lambda: self._bench.stop.is_set() or time.monotonic() >= until_s
 
     def last_scheduled(self) -> Scheduled | None:
         # To open the embedded database once more revives it if it was killed.
@@ -120,7 +140,7 @@ def _workbench(settings: Settings, environ: Mapping[str, str], stop: Event) -> I
 
 def _limits(settings: Settings) -> Limits:
     return Limits(
-        turn_s=settings.sync.deadline_s + _TURN_GRACE_S,
+        turn_s=settings.sync.deadline_s + _TURN_GRACE_S + _PRUNE_S,
         stop_s=settings.source.read_timeout_s + _STOP_GRACE_S,
         grace_s=settings.schedule.misfire_grace_s,
     )
