@@ -208,7 +208,7 @@ def _rights(database: Database, connection: Connection) -> Iterator[Finding]:
             verdict="fault",
             subject="database",
             said=f"the role of DATABASE_URL lacks {', '.join(absent)}",
-            remedy="run `batchledger migrate --roles` as the owner of the schema; grant it batchledger_writer",
+            remedy="run `batchledger migrate --roles` as its owner, and grant batchledger_writer to the role",
             exit_code=_EXIT_SETTINGS,
         )
 
