@@ -14,7 +14,7 @@ import typer
 
 from etl import __version__
 from etl.commands.arguments import batch_of, complete_project, place_of, slug_of
-from etl.commands.instants import as_word
+from etl.commands.instants import INSTANT, as_word
 from etl.commands.manual import examples, exit_codes
 from etl.commands.session import Session
 from etl.commands.signals import tidy_on_sigterm
@@ -220,7 +220,7 @@ def history(  # noqa: PLR0913 - one argument for each option.
         typer.Argument(metavar="W/P[/BATCH]", autocompletion=complete_project, help="A project, or a batch."),
     ],
     *,
-    at: Annotated[str | None, typer.Option(metavar="T", help="As it stood then.")] = None,
+    at: Annotated[str | None, typer.Option(metavar="T", help=f"As it stood then: {INSTANT}.")] = None,
     from_: Annotated[
         str | None, typer.Option("--from", metavar="T", help="What happened from then on.")
     ] = None,
@@ -237,7 +237,7 @@ def history(  # noqa: PLR0913 - one argument for each option.
 def diff(
     context: typer.Context,
     project: Annotated[str, typer.Argument(metavar="W/P", autocompletion=complete_project)],
-    t1: Annotated[str, typer.Argument(metavar="T1", help="An instant.")],
+    t1: Annotated[str, typer.Argument(metavar="T1", help=f"{INSTANT}.")],
     t2: Annotated[str, typer.Argument(metavar="T2", help="A later one.")] = "now",
     *,
     json: Json = False,

@@ -37,13 +37,15 @@ boxes and the progress bar are for terminals; `NO_COLOR` is honoured. An error i
 that says what to do; `--debug` shows the traceback as well, and may stand anywhere. What can be set is in
 [configuration](configuration.md), what the exit code means in [exit codes](exit-codes.md).
 
-`W/P` is a project as `workspace/project`. Times are ISO 8601, and UTC unless they say otherwise.
+`W/P` is a project as `workspace/project`. `T` is an instant: ISO 8601 (UTC unless it says otherwise), `now`,
+`today`, `yesterday`, or so long ago, such as `-1d12h`.
 """
 
 _JSON: Final = """
 ## What `--json` prints
 
-Keys may be added; none is renamed or taken away. `[]` is each element of a list. Times are ISO 8601 in UTC.
+Keys may be added; none is renamed or taken away. `[]` is each element of a list, `*` each name of an object.
+Times are ISO 8601 in UTC, durations ISO 8601 as well (`PT3600S`).
 """
 
 _DOCUMENTS: Final[dict[str, tuple[type[msgspec.Struct], bool]]] = {
@@ -119,7 +121,12 @@ def _key(path: str, kind: msgspec.inspect.Type) -> Iterator[tuple[str, str]]:
             yield from _keys(cls, f"{path}.")
         case msgspec.inspect.VarTupleType(item_type=item):
             (_, told), *inner = _key(f"{path}[]", item)
-            yield path, told.replace("object", "list", 1)
+            yield path, told.replace("object", "list", 1) if inner else f"list of {told}"
+            yield from inner
+        case msgspec.inspect.DictType(value_type=value):
+            (_, told), *inner = _key(f"{path}.*", value)
+            name, dot, about = told.partition(".")
+            yield path, f"object: {name} by name{dot}{about}"
             yield from inner
         case _:
             yield path, _plain(kind)
@@ -141,7 +148,7 @@ _NAMES: Final[dict[type[msgspec.inspect.Type], str]] = {
     msgspec.inspect.BoolType: "true or false",
     msgspec.inspect.DateTimeType: "time",
     msgspec.inspect.DateType: "date",
-    msgspec.inspect.DictType: "object: number by name",
+    msgspec.inspect.TimeDeltaType: "duration",
 }
 
 

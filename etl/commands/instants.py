@@ -11,6 +11,7 @@ import msgspec
 from etl.errors import SettingsError
 
 _AGO: Final = re.compile(r"(?:now)?-((?:\d+d)?)((?:\d+h)?(?:\d+m)?(?:\d+s)?)")
+INSTANT: Final = "ISO 8601 (UTC unless it says), now, today, yesterday or -1d12h"
 _REMEDY: Final = "write it as 2026-11-20T12:00Z, 2026-11-20, now, today, yesterday or -1d12h"
 
 

@@ -167,7 +167,7 @@ def test_with_a_key_and_nothing_else_sync_fills_the_embedded_database(newcomer: 
     counted = newcomer.runs("psql", "--", "-XAtc", "SELECT count(*) FROM analytics.batch")
     assert counted.out == "24\n"
     status = newcomer.runs("status").out
-    assert re.search(r"^acme/cars +\d+ s ago +unchanged +8 +\d+ +\d+ +yes$", status, re.MULTILINE)
+    assert re.search(r"^acme/cars +\d+ s of 2 h +100% +100% +100% +unchanged +8 +\d+$", status, re.MULTILINE)
     assert "Last run: 2, " in status
     assert not running_in(newcomer.home)
 
@@ -197,6 +197,11 @@ def test_the_demonstration_shows_everything_and_leaves_nothing_behind(home: Path
         "two batches are merged",
         "1 gone",
         "░░",
+        "nobody looked: missed",
+        "the numbers of",
+        "came and went",
+        "observed: the same before and after",
+        "in the list, bytes",
         "The books balance",
         "The ledger equals the simulator's own account",
     ):
@@ -435,6 +440,13 @@ def test_a_run_needs_little_memory_and_none_of_the_heavy_libraries(user: User) -
         (("history", "acme/cars/nope", "--at", "now"), 3, "no batch nope in acme/cars", "--at now"),
         (("history", "acme/cars", "--at", "soon"), 2, "'soon' is not an instant", "2026-11-20"),
         (("history", "acme"), 2, "'acme' does not name a project", "workspace/project"),
+        (("history", "acme/cars", "--at", "now", "--from", "-1d"), 2, "--at asks for one", "leave out --at"),
+        (("history", "acme/cars", "--from", "now", "--to", "-1d"), 2, "now is not before now-1d", "earlier"),
+        (("diff", "acme/cars", "now", "-1d"), 2, "now is not before now-1d", "earlier"),
+        (("diff", "acme/cars", "soon", "now"), 2, "'soon' is not an instant", "yesterday"),
+        (("diff", "acme/cers", "-1d"), 3, "did you mean acme/cars?", "batchledger status"),
+        (("explain", "acme/cars"), 2, "'acme/cars' does not name a batch", "acme/cars --at now"),
+        (("explain", "acme/cars/nope"), 3, "no batch nope in acme/cars", "--at now"),
     ],
 )
 def test_an_error_is_one_line_and_its_remedy_another(
@@ -642,6 +654,107 @@ def test_the_past_is_told_with_how_well_it_is_known(reader: User) -> None:
     assert said.count("carried") == 1
 
 
+def test_a_broken_promise_is_told_with_its_own_exit_code(user: User, database: str) -> None:
+    user.runs("sync")
+    assert user.runs("status", "--json").document["is_kept"] is True
+    with psycopg.connect(as_owner(database)) as connection:
+        connection.execute("UPDATE ledger.project SET max_age_s = 1 WHERE project = 'cars'")
+    time.sleep(1)
+    said = user.runs("status", exits=4).out
+    assert re.search(
+        r"^broken acme/cars: nothing trusted since .*no run.*1 s is promised$", said, re.MULTILINE
+    )
+    assert "  remedy: see that the daemon or cron runs" in said
+    found = user.runs("status", "--json", exits=4).document
+    assert found["is_kept"] is False
+    assert [project["is_kept"] for project in found["projects"]] == [False, True, True]
+    user.having(BATCHLEDGER_PROJECTS="acme/drones").runs("sync")
+    assert "paused" in user.runs("status").out
+
+
+def test_a_suspect_project_is_told_with_the_command_that_resolves_it(
+    user: User, simulator: Simulator
+) -> None:
+    user.runs("sync")
+    simulator.faults.add(Fault.empty_list(), path="/acme/cars/batches")
+    user.runs("sync", exits=4)
+    said = user.runs("status").out
+    assert re.search(r"^suspect acme/cars: .*suspect: empty_list.*was not before$", said, re.MULTILINE)
+    assert "  remedy: `batchledger confirm acme/cars` shows" in said
+
+
+def test_a_difference_says_what_changed_and_adds_up(user: User, simulator: Simulator) -> None:
+    user.runs("sync")
+    cars = simulator.world.project("acme/cars")
+    grown, deleted = list(cars.batches)[:2]
+    name = cars.batches[deleted].name
+    with simulator.lock:
+        cars.append(grown, images=5)
+        cars.delete(deleted)
+    before = user.runs("status", "--json").document["at"]
+    user.runs("sync")
+    said = user.runs("diff", "acme/cars", before).out
+    assert re.search(rf"^grown +{grown} +\d+ +\d+ +\+5 ", said, re.MULTILINE)
+    assert re.search(rf"^left +{deleted} +\d+ +- +-\d+ .*{re.escape(name)}$", said, re.MULTILINE)
+    found = user.runs("diff", "acme/cars", before, "now", "--json").document
+    assert [one["change"] for one in found["batches"]] == ["grown", "left"]
+    moved = sum(group["images"] for group in found["deltas"].values())
+    assert found["before"]["images"] + moved == found["after"]["images"] == cars_images(simulator)
+    assert (found["amiss"], found["before"]["at"]) == (None, before)
+    everything = user.runs("diff", "acme/cars", "-1d", "--json").document
+    assert everything["before"]["knowledge"] == "unknown"
+    assert everything["deltas"]["entered"]["images"] == everything["after"]["images"]
+
+
+def cars_images(simulator: Simulator) -> int:
+    return sum(batch.images for batch in simulator.world.project("acme/cars").batches.values())
+
+
+def test_a_number_is_explained_down_to_its_bytes(user: User, simulator: Simulator) -> None:
+    user.runs("sync")
+    batch_id = next(iter(simulator.world.project("acme/cars").batches))
+    user.runs("sync")
+    said = user.runs("explain", f"acme/cars/{batch_id}").out
+    for part in (
+        "made by   entered: ",
+        "in 1 trusted observation, ",
+        "seen in   observation ",
+        "by        run 1 ",
+    ):
+        assert part in said
+    assert re.search(r"^record    number 1 of 8 in the list, bytes \d+ to \d+:$", said, re.MULTILINE)
+    assert json.loads(said.splitlines()[-1])["id"] == batch_id
+    found = user.runs("explain", f"acme/cars/{batch_id}", "--json").document
+    assert json.loads(found["record"]["raw"])["images"] == found["believed"]["images"]
+    assert found["run"]["guard"]["hold"] == "PT3600S"
+    assert found["at"].endswith("Z")
+    before = user.runs("explain", f"acme/cars/{batch_id}", "--at", "-1d").out
+    assert "made by" not in before
+
+
+def test_books_that_balance_are_one_line_and_those_that_do_not_name_the_rows(
+    user: User, database: str
+) -> None:
+    user.runs("sync")
+    assert re.fullmatch(
+        r"The books balance: \d+ invariants over 3 projects, 24 batches, 24 changes and 3 observations "
+        r"in \d+\.\d s; all hold\.\n",
+        user.runs("verify").out,
+    )
+    assert user.runs("verify", "--json").document["is_sound"] is True
+    with psycopg.connect(as_owner(database)) as connection:
+        connection.execute("UPDATE ledger.observation SET images = images + 1")
+    said = user.runs("verify", exits=1)
+    assert re.search(r"^broken last_observation_balances: .*\n  acme/cars: .*\n", said.out, re.MULTILINE)
+    assert "  remedy: `batchledger replay" in said.out
+    assert said.err == ""
+    assert user.runs("verify", "--json", exits=1).document["broken"][0]["rows"][0]["project"] == "cars"
+    unequal = user.runs("diff", "acme/cars", "-1d", exits=1)
+    assert "does not add up: 0 images" in unequal.error
+    assert "batchledger verify" in unequal.remedy
+    assert "8 entered" in unequal.out
+
+
 def test_psql_gets_the_password_without_showing_it(user: User, database: str) -> None:
     psql = user.start("psql", "--", "-XAtc", "SELECT pg_sleep(20)", stdout=subprocess.PIPE)
     until(lambda: rows(database, "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(20)'"))
@@ -716,7 +829,18 @@ def test_colours_can_be_refused(reader: User) -> None:
 
 
 def test_elsewhere_there_is_neither_colour_nor_bar_nor_box(reader: User) -> None:
-    for command in (("sync", "--dry-run"), ("status",), ("history", "acme/cars"), ("projects",)):
+    ((batch_id,), *_) = rows(reader.environ["DATABASE_URL"], "SELECT batch_id FROM analytics.batch")
+    for command in (
+        ("sync", "--dry-run"),
+        ("status",),
+        ("history", "acme/cars"),
+        ("history", "acme/cars", "--at", "now"),
+        ("history", "acme/cars", "--from", "-1d"),
+        ("projects",),
+        ("diff", "acme/cars", "-1h"),
+        ("verify",),
+        ("explain", f"acme/cars/{batch_id}"),
+    ):
         said = reader.runs(*command)
         assert said.err == ""
         assert not re.search("[\x1b─━█]", said.out)

@@ -28,6 +28,7 @@ from dotenv import dotenv_values
 from ruamel.yaml import YAML
 
 from etl.embedded import server
+from etl.report import PARTIAL
 from etl.simulator import Fault, ServerSettings, Simulator, World
 
 if TYPE_CHECKING:
@@ -554,6 +555,18 @@ def test_the_commands_of_the_containers_do_their_job_as_their_numbered_user(
     migrate = [*_exec_form("ENTRYPOINT"), *_compose()["services"]["migrate"]["command"]]
     assert person.runs(migrate, environ).returncode == 0
     assert person.runs(_health_command(), environ).returncode == healthy
+    _break_a_promise(empty_database)
+    assert person.runs([*_exec_form("ENTRYPOINT"), "status"], environ).returncode == PARTIAL
+    assert person.runs(_health_command(), environ).returncode == healthy
+
+
+def _break_a_promise(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO ledger.project"
+            " (workspace, project, is_tracked, first_seen_at, batches, images, num_jobs, max_age_s)"
+            " VALUES ('acme', 'cars', TRUE, now() - INTERVAL '1 hour', 0, 0, 0, 60)"
+        )
 
 
 def test_the_container_is_unhealthy_without_its_database_and_says_so_in_time(
