@@ -72,6 +72,10 @@ format: $(VENV)/ready-dev ## Let ruff mend what it can.
 bench: $(VENV)/ready-dev ## Measure, and print the table.
 	$(BIN)/python benchmarks/speed.py
 
+.PHONY: growth
+growth: $(VENV)/ready-dev ## Measure what a ledger grows by, and print the table.
+	$(BIN)/python benchmarks/growth.py
+
 .PHONY: lock
 lock: $(VENV)/ready-dev ## Write requirements/ anew from pyproject.toml; LOCK_OPTIONS=--upgrade for newer releases.
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt

@@ -239,12 +239,13 @@ def test_a_body_that_came_again_before_it_could_be_dropped_stays(tale: Tale) -> 
             other.commit()
             pruned = pruning.result(timeout=30)
 
+    # What is dropped is the answer to a look-up.
     assert pruned.payloads.rows == 1
-    assert sorted(tale.bodies()) == [False, True, True, True, True]
+    assert all(tale.bodies())
 
 
 def _come_again(connection: psycopg.Connection) -> None:
-    """Write what a run writes of an answer whose body is there already: the very first one."""
+    """Write what a run writes of an answer whose body is there already: that of the second reading."""
     connection.execute(
         "WITH run AS ("
         "  INSERT INTO ledger.run (trigger, started_at, leased_until, host, version)"
@@ -254,7 +255,7 @@ def _come_again(connection: psycopg.Connection) -> None:
         "batches_entered, batches_changed, batches_renamed, batches_left, batches_returned, images_delta, "
         "num_jobs_delta, digest) "
         "SELECT run.run_id, project_id, 'unchanged', now(), now(), 1, 0, 0, 0, 0, 0, 0, 0, digest "
-        "FROM run CROSS JOIN ledger.observation ORDER BY observation_id LIMIT 1"
+        "FROM run CROSS JOIN ledger.observation ORDER BY observation_id OFFSET 1 LIMIT 1"
     )
 
 
