@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -250,6 +251,17 @@ def test_a_batch_that_the_list_leaves_out_is_absent_only_if_a_look_up_denies_it(
     assert desk.there() == set(desk.project.batches)
 
 
+def test_a_batch_that_is_missing_already_is_shown_and_accepted_as_well(desk: Desk) -> None:
+    missing = next(iter(desk.project.batches))
+    desk.project.delete(missing)
+    desk.simulator.faults.add(Fault.status(503), path=f"{LIST}/*", times=None)
+    assert desk.reads().projects[0].rule is None
+    assert desk.types("confirm", PATH, "--yes", "--json") == 0
+    told = json.loads(desk.out)
+    assert [(batch["batch_id"], batch["was"]) for batch in told["absent"]] == [(missing, "missing")]
+    assert desk.there() == set(desk.project.batches)
+
+
 # When there is nothing to do
 
 
@@ -291,14 +303,14 @@ def test_a_project_that_cannot_be_read_cannot_be_confirmed(desk: Desk) -> None:
 
 
 @pytest.fixture
-def _wrong_clock(database: str) -> None:
-    """Let the server of the database be six minutes ahead of us, in all sessions that begin from now on."""
+def _wrong_clock(database: str, minutes: int) -> None:
+    """Let the server of the database be so far ahead of us, in all sessions that begin from now on."""
     with psycopg.connect(as_superuser(database), autocommit=True) as connection:
         connection.execute("CREATE SCHEMA wrong")
         connection.execute("GRANT USAGE ON SCHEMA wrong TO PUBLIC")
         connection.execute(
             "CREATE FUNCTION wrong.clock_timestamp() RETURNS timestamptz LANGUAGE sql "
-            "RETURN pg_catalog.clock_timestamp() + interval '6 min'"
+            f"RETURN pg_catalog.clock_timestamp() + interval '{minutes:d} min'".encode()
         )
         connection.execute(
             "DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = wrong, pg_catalog', "
@@ -307,18 +319,23 @@ def _wrong_clock(database: str) -> None:
 
 
 @pytest.mark.usefixtures("_wrong_clock")
-@pytest.mark.parametrize("command", ["sync", "run", "check", "confirm"])
-def test_a_clock_that_disagrees_with_the_database_is_refused(desk: Desk, command: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "minutes"), [("sync", 6), ("sync", -6), ("run", 6), ("check", 6), ("confirm", 6)]
+)
+def test_a_clock_that_disagrees_with_the_database_is_refused(desk: Desk, command: str, minutes: int) -> None:
     before = desk.contents()
     arguments = [command, PATH] if command == "confirm" else [command]
     assert desk.types(*arguments) == 1
     said = desk.out + desk.err
-    assert "the clock of this host is 360 s behind that of the database's server" in said
+    direction = "behind" if minutes > 0 else "ahead of"
+    assert re.search(
+        f"the clock of this host is 3[0-9]{{2}} s {direction} that of the database's server", said
+    )
     assert "set the wrong one right" in said
     assert desk.contents() == before
 
 
 @pytest.mark.usefixtures("_wrong_clock")
-@pytest.mark.parametrize("command", ["status", "history"])
+@pytest.mark.parametrize(("command", "minutes"), [("status", 6), ("history", 6)])
 def test_a_clock_that_disagrees_hinders_nobody_who_reads(desk: Desk, command: str) -> None:
     assert desk.types(*([command, PATH] if command == "history" else [command])) == 0
