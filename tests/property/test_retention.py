@@ -97,7 +97,7 @@ class Checked:
         promised = preview(place.pruner, old)
         with self._bodies_stay(old):
             pruned = prune(place.pruner, LIMITS, old, now=now)
-        assert pruned == promised
+        assert _rows(pruned) == _rows(promised)
         assert prune(place.pruner, LIMITS, old, now=now) == Pruned()
         assert_no_worse(answers(place.connection, instants, until), before)
         self._assert_folded(old)
@@ -157,6 +157,12 @@ class Checked:
             )
             == []
         )
+
+
+def _rows(pruned: Pruned) -> list[int]:
+    """Leave the bytes out: Postgres lays a row out in more than one way."""
+    tallies = (pruned.observations, pruned.runs, pruned.ticks, pruned.payloads, pruned.rejects)
+    return [tally.rows for tally in tallies]
 
 
 # Answers of the source, of every kind
