@@ -135,6 +135,10 @@ def test_what_came_and_went_in_between_is_counted_and_what_was_undone(life: Life
 
     assert [one.batch_id for one in found.batches] == [steady]
     assert (found.between.came_and_went, found.between.undone) == (1, 1)
+    ((at,),) = life.ask("SELECT max(observed_at) FROM analytics.batch_change WHERE kind = 'left'")
+    with reading(life.uri) as connection:
+        until = diff(connection, CARS, life.at(0.5), at)
+    assert until.between == found.between
 
 
 def test_what_happened_at_the_first_moment_is_not_in_between_and_at_the_second_it_is(life: Life) -> None:
@@ -272,7 +276,9 @@ def test_the_past_of_a_project_has_its_totals_and_who_looked_before_and_after(li
         observed = past(connection, CARS, None, life.at(0.5))
         carried = past(connection, CARS, None, life.at(1.5))
         before = stand(connection, CARS, life.at(-1))
+        looked = stand(connection, CARS, observed.totals.observed_after or NOON)
 
+    assert (looked.knowledge, looked.gap) == ("observed", None)
     assert (observed.totals.knowledge, observed.totals.gap) == ("observed", None)
     assert observed.totals.images == sum(batch.images or 0 for batch in observed.batches)
     assert observed.totals.observed_before

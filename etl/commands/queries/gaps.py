@@ -27,10 +27,6 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     is_promise_broken: bool
 
-    def holds(self, at: datetime) -> bool:
-        """Say whether an instant is inside: at its ends somebody looked."""
-        return self.from_at < at and (self.to_at is None or at < self.to_at)
-
 
 _GAPS: Final = """
 SELECT
@@ -50,6 +46,10 @@ ORDER BY from_at
 def gaps(
     connection: Connection, slug: Slug, from_at: datetime | None = None, to_at: datetime | None = None
 ) -> tuple[Gap, ...]:
-    """Return the gaps of a project, by time; with instants, those that have a part between them."""
+    """
+    Return the gaps of a project, by time; with instants, those that have a part between them.
+
+    Between an instant and itself there is the gap that it falls into; at the ends of one somebody looked.
+    """
     key = {"workspace": slug.workspace, "project": slug.project}
     return rows(connection, Gap, _GAPS, from_at=from_at, to_at=to_at, **key)

@@ -137,8 +137,7 @@ def stand(connection: Connection, slug: Slug, at: datetime) -> Stand:
     found = rows(connection, Stand, _TOTALS, at=at, **key)
     if not found:
         return _nothing(at, connection.scalar(text(_FIRST), {**key, "at": at}))
-    around = next((gap for gap in gaps(connection, slug, at, at) if gap.holds(at)), None)
-    return replace(found[0], gap=around)
+    return replace(found[0], gap=next(iter(gaps(connection, slug, at, at)), None))
 
 
 def _nothing(at: datetime, first_at: datetime | None) -> Stand:
