@@ -47,10 +47,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 # The owner migrates, and all else is done as the writer, as it should be in earnest. A test that needs more
 # says so, with `tests.logins`.
 
-_HOMES: Final = "BATCHLEDGER_TEST_HOMES"
-_TEMPLATE: Final = "migrated"
+HOMES: Final = "BATCHLEDGER_TEST_HOMES"
+TEMPLATE: Final = "migrated"
 _LOCK: Final = 1
-_SETTINGS: Final = {
+SETTINGS: Final = {
     "fsync": "off",
     "max_connections": "200",
     # A test that counts what was written must not count what a worker of the server did meanwhile.
@@ -62,15 +62,15 @@ _numbers = count()
 def pytest_configure(config: pytest.Config) -> None:
     """Make the folder of the servers once, before the workers, who inherit its name."""
     config.addinivalue_line("markers", "also_on_16: run on Postgres 16 as well as on 18.")
-    if _HOMES not in os.environ:
+    if HOMES not in os.environ:
         folder = Path(tempfile.mkdtemp(prefix="batchledger-test-postgres-"))
         folder.chmod(0o711)
-        os.environ[_HOMES] = str(folder)
+        os.environ[HOMES] = str(folder)
         config.add_cleanup(lambda: _forget(folder))
 
 
 def _forget(folder: Path) -> None:
-    del os.environ[_HOMES]
+    del os.environ[HOMES]
     shutil.rmtree(folder)
 
 
@@ -85,7 +85,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def postgres(postgres_version: int) -> Iterator[str]:
     """Give the URI of a server's own database; no test writes there."""
     with server(
-        Path(os.environ[_HOMES], f"{postgres_version}"), version=postgres_version, settings=_SETTINGS
+        Path(os.environ[HOMES], f"{postgres_version}"), version=postgres_version, settings=SETTINGS
     ) as uri:
         yield uri
 
@@ -93,8 +93,8 @@ def postgres(postgres_version: int) -> Iterator[str]:
 @pytest.fixture
 def quiet_database() -> Iterator[str]:
     """Give the URI of a migrated database on a server of its own, where nobody else writes."""
-    home = Path(os.environ[_HOMES], f"quiet-{os.getpid()}-{next(_numbers)}")
-    with server(home, settings=_SETTINGS) as uri:
+    home = Path(os.environ[HOMES], f"quiet-{os.getpid()}-{next(_numbers)}")
+    with server(home, settings=SETTINGS) as uri:
         with psycopg.connect(uri, autocommit=True) as connection:
             _make_logins(connection)
             _execute(connection, "ALTER DATABASE batchledger OWNER TO {}", OWNER)
@@ -108,7 +108,7 @@ def new_database(postgres: str) -> NewDatabase:
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         _make_template(connection, postgres)
-    return lambda: _copy(as_writer(postgres), _TEMPLATE)
+    return lambda: _copy(as_writer(postgres), TEMPLATE)
 
 
 @pytest.fixture
@@ -135,13 +135,13 @@ def ledger(database: str) -> Iterator[PostgresLedger]:
 
 def _make_template(connection: psycopg.Connection, postgres: str) -> None:
     """Migrate once. Until it is whole it has another name."""
-    found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_TEMPLATE,)).fetchone()
+    found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (TEMPLATE,)).fetchone()
     if found:
         return
     _make_logins(connection)
     _execute(connection, "CREATE DATABASE unfinished OWNER {}", OWNER)
     _populate(_named(postgres, "unfinished"))
-    _execute(connection, "ALTER DATABASE unfinished RENAME TO {}", _TEMPLATE)
+    _execute(connection, "ALTER DATABASE unfinished RENAME TO {}", TEMPLATE)
 
 
 def _make_logins(connection: psycopg.Connection) -> None:
