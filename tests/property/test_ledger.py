@@ -24,6 +24,7 @@ from etl.simulator.truth import project_truth
 from etl.store import PostgresLedger
 from tests.logins import as_owner
 from tests.property.oracle import Change, Held, Oracle, Told
+from tests.property.replays import assert_replays
 from tests.worlds import FakeClock, WorldSource, a_run, a_world
 
 if TYPE_CHECKING:
@@ -546,3 +547,5 @@ def test_the_ledger_says_what_the_oracle_says(
     story.stays_as_it_is()
     story.compare()
     story.compare_views()
+    (replayed,) = assert_replays(connection)
+    assert replayed.obstacle is None
