@@ -33,7 +33,6 @@ FROM analytics.batch
 WHERE workspace = :workspace
     AND project = :project
     AND batch_id = ANY(:batch_ids)
-    AND gone_at IS NULL
 ORDER BY
     images DESC,
     batch_id
@@ -85,7 +84,7 @@ def absent_batches(
     connection: Connection, slug: Slug, batch_ids: Collection[str], unlisted: Collection[str]
 ) -> tuple[AbsentBatch, ...]:
     """
-    Return those of the batches that are not gone, the largest first.
+    Return what is believed of batches, the largest first.
 
     Args:
         connection: Reads the ledger.
