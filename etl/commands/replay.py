@@ -34,15 +34,16 @@ def replay(session: Session, only: tuple[Slug, ...], *, is_kept: bool, is_json: 
         UnknownProjectError: The ledger does not know one of the projects.
         SettingsError: The role of the database may not make a schema.
     """
-    began_s = time.perf_counter()
     with open_database(session.settings(), session.environ) as place:
         prepare(place)
+        began_s = time.perf_counter()
         projects = tuple(_replayed(session, place, only, is_kept=is_kept, is_json=is_json))
+        took_s = time.perf_counter() - began_s
     found = Replay(
         is_same=all(one.cause is None for one in projects),
         version=__version__,
         observations=sum(one.observations for one in projects),
-        took_s=round(time.perf_counter() - began_s, 3),
+        took_s=round(took_s, 3),
         projects=projects,
     )
     if is_json:
