@@ -33,10 +33,9 @@ doomed AS (
         )
         AND NOT EXISTS (
             SELECT FROM ledger.observation
-            LEFT JOIN folded
-                ON folded.observation_id = observation.observation_id
             WHERE observation.run_id = run.run_id
-                AND folded.observation_id IS NULL
+                -- Which is hashed; a join would look through all of them for each observation.
+                AND observation.observation_id NOT IN (SELECT folded.observation_id FROM folded)
         )
     ORDER BY run.run_id
     LIMIT %(most)s::integer

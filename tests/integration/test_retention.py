@@ -20,6 +20,8 @@ from structlog.testing import capture_logs
 from etl.cli import main
 from etl.database import connect, engine
 from etl.errors import SettingsError, StatementFailedError
+from etl.ports import RunEnd
+from etl.records import Moves, Observation, Verdict
 from etl.retention import Horizons, Pruned, Upkeep, horizons, preview, prune
 from etl.settings import DatabaseSettings, RetentionSettings
 from etl.simulator.faults import Fault
@@ -133,6 +135,30 @@ def test_only_like_neighbours_of_one_day_are_folded(tale: Tale) -> None:
         ("changed", None, 1),
         ("unchanged", None, 3),
         ("unchanged", None, 2),
+    ]
+
+
+def test_what_another_host_skipped_comes_between_no_neighbours(tale: Tale) -> None:
+    tale.read(2)
+    (project_id,) = (state.project_id for state in tale.ledger.projects().values())
+    for _ in range(3):
+        run_id = tale.ledger.begin_run(trigger="sync", started_at=tale.clock())
+        at = tale.clock.move(seconds=1)
+        held = Observation(
+            project_id=project_id, verdict=Verdict.SKIPPED, started_at=at, observed_at=at, rule="held"
+        )
+        tale.ledger.record(run_id, [held])
+        end = RunEnd(ended_at=at, outcome="partial", verdicts={}, moves=Moves(), requests=0)
+        tale.ledger.end_run(run_id, end)
+        tale.read()
+    tale.clock.at += timedelta(days=1)
+
+    tale.prune()
+
+    assert tale.observations() == [
+        ("changed", None, None, 1),
+        ("skipped", None, None, 3),
+        ("unchanged", None, None, 4),
     ]
 
 
