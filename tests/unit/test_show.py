@@ -262,6 +262,7 @@ def test_a_terminal_lists_the_latest_gaps_of_a_project_and_a_pipe_all() -> None:
         life(show.console(stream, {"COLUMNS": "100", "TERM": "xterm"}), history, has_plot=False)
         told = stream.getvalue()
         assert told.count("missed, failed: X") == count
+        assert show.moment(gaps[-1].from_at) in told
         assert ("... and 30 earlier ones" in told) is (count == 20)
         assert "5 h" in told
 
