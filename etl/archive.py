@@ -15,9 +15,9 @@ from etl.records import Answer, LookedUp, Slug, Verdict
 from etl.sql import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection, CursorResult
+    from sqlalchemy import Connection, CursorResult, Row
 
     from etl.guard import Control, Known
 
@@ -112,10 +112,7 @@ def received(connection: Connection, kept: Kept) -> Received:
     Raises:
         DamagedError: One is not there, or is not what was received.
     """
-    if kept.digest is None:
-        raise DamagedError("it does not say which body it received")
-    values = {"digest": kept.digest, "observation_id": kept.observation_id}
-    listed, *others = _ask(connection, "archived_bodies", **values)
+    listed, *others = _answers(connection, kept)
     look_ups = tuple(
         LookedUp(one.batch_id, one.outcome, None if one.digest is None else _unpacked(one.digest, one.body))
         for one in others
@@ -123,17 +120,36 @@ def received(connection: Connection, kept: Kept) -> Received:
     return Received(_unpacked(listed.digest, listed.body), look_ups)
 
 
+def body(connection: Connection, kept: Kept) -> bytes:
+    """
+    Take the list that an observation received out of the archive, whatever became of its look-ups.
+
+    Raises:
+        DamagedError: It is not there, or is not what was received.
+    """
+    listed, *_ = _answers(connection, kept)
+    return _unpacked(listed.digest, listed.body)
+
+
+def _answers(connection: Connection, kept: Kept) -> Sequence[Row[Any]]:
+    """Return the list, and then the look-ups."""
+    if kept.digest is None:
+        raise DamagedError("it does not say which body it received")
+    values = {"digest": kept.digest, "observation_id": kept.observation_id}
+    return _ask(connection, "archived_bodies", **values).all()
+
+
 def _unpacked(digest: bytes, packed: bytes | None) -> bytes:
     if packed is None:
         raise DamagedError(f"the archive lacks the body {digest.hex()}")
     try:
-        body = zlib.decompress(packed)
+        unpacked = zlib.decompress(packed)
     except zlib.error:
         raise DamagedError(f"what the archive has as body {digest.hex()} cannot be unpacked") from None
-    found = hashlib.sha256(body).digest()
+    found = hashlib.sha256(unpacked).digest()
     if found != digest:
         raise DamagedError(f"what the archive has as body {digest.hex()} is another one, {found.hex()}")
-    return body
+    return unpacked
 
 
 def _ask(connection: Connection, file: str, **values: object) -> CursorResult[Any]:

@@ -26,6 +26,7 @@ from etl.archive import (
     Kept,
     Received,
     base_of,
+    body,
     observations,
     received,
 )
@@ -285,7 +286,7 @@ _PATIENCE_S: Final = 86_400.0
 def _shown(connection: Connection, kept: Kept) -> Snapshot | None:
     """Return what the body of an observation shows; None if it is not to be had any more."""
     try:
-        return parse_batches(received(connection, kept).body)
+        return parse_batches(body(connection, kept))
     except (DamagedError, PayloadError):
         return None
 

@@ -462,6 +462,23 @@ def test_a_replay_begins_where_bodies_are_still_there(an_archive: Callable[..., 
     assert (found.since, found.observations) == (since, 2)
 
 
+def test_a_replay_begins_with_an_answer_whose_look_ups_were_dropped(
+    an_archive: Callable[..., Archive],
+) -> None:
+    scene = an_archive()
+    scene.project.delete(scene.ids(0)[0])
+    assert scene.read().moves.left == 1
+    ((since,),) = scene.ask("SELECT max(observed_at) FROM ledger.observation")
+    scene.owner.execute(
+        "UPDATE ledger.payload SET body = NULL, pruned_at = now() "
+        "WHERE digest IN (SELECT digest FROM ledger.look_up WHERE digest IS NOT NULL)"
+    )
+    scene.project.upload(images=5)
+    scene.run()
+    found = scene.replay()[CARS]
+    assert (found.cause, found.since, found.observations) == (None, since, 1)
+
+
 def test_fields_that_nobody_knows_are_taken_from_the_body_with_which_it_begins(
     an_archive: Callable[..., Archive],
 ) -> None:

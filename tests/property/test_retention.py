@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etl.database import connect, engine
@@ -21,6 +21,7 @@ from etl.settings import DatabaseSettings
 from etl.store import PostgresLedger
 from tests.answers import answers, assert_no_worse, moments
 from tests.logins import as_owner
+from tests.property.replays import assert_replays
 from tests.property.test_ledger import Read, Step, Story, reads, rules, steps
 from tests.worlds import FakeClock, WorldSource, a_run, a_world
 
@@ -202,6 +203,7 @@ def test_pruning_a_history_of_answers_keeps_what_it_answers(
                 story.read(one)
                 assert story._batches() == story.oracle.batches  # noqa: SLF001
     assert story._project() == story._expected_project()  # noqa: SLF001
+    assert_replays(place.connection)
 
 
 # What happens around the readings
@@ -299,6 +301,7 @@ def _observation(state: ProjectState, what: str, now: datetime) -> Observation:
     )
 
 
+@example(acts=[Happening(what, 1, 0) for what in ("unchanged", "held", "unchanged")])
 @given(acts=st.lists(st.one_of(happenings, happenings, happenings, prunes), min_size=4, max_size=40))
 def test_pruning_what_happens_around_readings_keeps_every_gap(
     place: Place, acts: list[Happening | Prune]
