@@ -247,6 +247,13 @@ def test_a_record_that_cannot_be_used_is_the_control_where_there_is_no_other() -
     assert asked(known("abc"), snapshot("c", rejects=(READABLE,))).control == Control("c")
 
 
+def test_every_record_that_cannot_be_used_is_the_control_at_some_time() -> None:
+    times = [NOW + timedelta(hours=hours) for hours in range(50)]
+    rejects = tuple(Reject(nth, "images is missing", "{}", batch_id) for nth, batch_id in enumerate("abc"))
+    drawn = {asked(known("abcx"), snapshot(rejects=rejects), at=at).control for at in times}
+    assert drawn == {Control("a"), Control("b"), Control("c")}
+
+
 def test_an_empty_list_has_its_control_in_another_project() -> None:
     assert asked(known("a"), snapshot(), since=LASTED, around=VOUCHED).control == WITNESS
     assert asked(known("a", unlisted="u"), snapshot("a"), around=VOUCHED).control == Control("a")
