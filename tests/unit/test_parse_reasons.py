@@ -80,7 +80,7 @@ def test_a_reject_gives_its_reason_to_the_letter(body: bytes, reason: str) -> No
     ],
 )
 def test_what_is_no_time_says_why_to_the_letter(value: object, reason: str) -> None:
-    with pytest.raises(ValueError, match="^(is|has) ") as raised:
+    with pytest.raises(ValueError, match=r"^(is|has) ") as raised:
         parse_time(value)
     assert str(raised.value) == reason
 
