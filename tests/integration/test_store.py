@@ -466,6 +466,28 @@ def test_known_says_who_is_listed_missing_and_unlisted_and_forgets_who_is_gone(b
     )
 
 
+def test_what_was_left_out_of_the_list_and_is_missing_now_is_known_as_missing_alone(book: Book) -> None:
+    book.apply(a_batch())
+    book.apply(belief=Belief(found=(a_batch(),), rule=Rule.SHORT_LIST))
+    book.apply(belief=Belief(missing=frozenset({"b1"})))
+    assert book.ledger.known(book.project_id) == Known(missing=frozenset({"b1"}))
+
+
+def test_batches_of_one_id_in_two_projects_are_two_batches(book: Book) -> None:
+    """Whatever is known, compared, absent or gone in one of them is nothing to the other."""
+    book.apply(a_batch(images=3), a_batch("b2"))
+    cars, book.project_id, book.trusted_at = book.project_id, book.register(SHIPS), None
+    applied = book.apply(a_batch(images=5), a_batch("b2"))
+    assert applied.moves == Moves(entered=2, images_delta=8)
+    assert book.ledger.known(book.project_id) == Known(frozenset({"b1", "b2"}))
+    book.apply(a_batch(images=6), belief=Belief(gone=frozenset({"b2"})))
+    assert book.ledger.known(book.project_id) == Known(frozenset({"b1"}))
+    assert book.ledger.known(cars) == Known(frozenset({"b1", "b2"}))
+    query = "SELECT images, gone_at IS NULL FROM ledger.batch WHERE project_id = %s ORDER BY batch_id"
+    assert book.ask(query, cars) == [(3, True), (3, True)]
+    assert book.ask(query, book.project_id) == [(6, True), (0, False)]
+
+
 def test_an_unlisted_batch_was_last_known_when_a_look_up_found_it(book: Book) -> None:
     """A later list that leaves it out did not see it, so it cannot date its departure."""
     book.apply(a_batch(), a_batch("b2"))
@@ -588,6 +610,30 @@ def test_a_day_is_rolled_up_by_utc(book: Book) -> None:
     ) == [("2024-02-03", 1, 4, 1, 4, 1, 1, 0), ("2024-02-04", 1, 4, 0, 0, -1, 0, 0)]
 
 
+def test_a_day_is_one_of_utc_whatever_the_time_zone_of_the_session(database: str) -> None:
+    """At noon it is tomorrow already on Kiritimati."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        book = Book(f"{database}&options=-c%20TimeZone%3DPacific%2FKiritimati", connection)
+        book.apply(a_batch())
+        assert book.ask("SELECT day::text FROM ledger.project_day") == [("2024-02-03",)]
+        book.engine.dispose()
+        book.balances()
+
+
+def test_the_time_that_an_answer_took_to_be_written_is_in_milliseconds(book: Book) -> None:
+    observation = book.observation(body_bytes=4, digest=b"digest")
+    with psycopg.connect(book.uri) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("SELECT FROM ledger.claim FOR UPDATE")
+        answer = Snapshot((a_batch(),))
+        waiting = pool.submit(book.ledger.apply, book.run_id, observation, answer, Belief(), b"body")
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.5)
+        other.commit()
+        waiting.result(timeout=10)
+    ((store_ms,),) = book.ask("SELECT store_ms FROM ledger.observation")
+    assert 300 < store_ms < 60_000
+
+
 def test_an_observation_says_all_that_is_known_of_it(book: Book) -> None:
     book.apply(
         a_batch(images=5, num_jobs=2),
@@ -630,6 +676,20 @@ def test_many_observations_are_written_at_once_and_only_those_of_ours(book: Book
         (ships, "failed", None, None, "TransientError", "status 500"),
         (vials, "skipped", None, None, None, None),
     ]
+
+
+def test_an_observation_says_of_its_own_project_whether_it_is_settled(book: Book) -> None:
+    ships = book.register(SHIPS)
+    book.apply(a_batch(), is_settled=True)
+    book.end(book.run_id)
+    run_id = book.begin()
+    book.ledger.claim(run_id, [book.project_id, ships])
+    cars, others = (
+        book.observation(Verdict.UNCHANGED, project_id=project_id) for project_id in (book.project_id, ships)
+    )
+    assert book.ledger.record(run_id, [others, cars]) == 2
+    query = "SELECT project_id, is_settled FROM ledger.observation WHERE run_id = %s ORDER BY project_id"
+    assert book.ask(query, run_id) == [(book.project_id, True), (ships, None)]
 
 
 def test_an_observation_is_written_once_a_run(book: Book) -> None:
