@@ -138,6 +138,15 @@ def test_only_like_neighbours_of_one_day_are_folded(tale: Tale) -> None:
     ]
 
 
+def test_each_prune_goes_on_where_the_one_before_ended(tale: Tale) -> None:
+    for _ in range(3):
+        tale.read(4, every=timedelta(hours=6))
+        tale.clock.at = tale.clock().replace(hour=0, minute=0, second=0, microsecond=0)
+        tale.prune()
+
+    assert [count for *_, count in tale.observations()] == [1, 3, 4, 4]
+
+
 def test_what_another_host_skipped_comes_between_no_neighbours(tale: Tale) -> None:
     tale.read(2)
     (project_id,) = (state.project_id for state in tale.ledger.projects().values())
