@@ -118,7 +118,7 @@ def test_ticks_without_a_run_are_rows_and_the_same_after_a_restart(
             stop=threading.Event(),
         ).turn()
     missed = [NOON + schedule.offset + number * QUARTER for number in (1, 2, 3)]
-    assert ticks(database) == [(at, "missed") for at in missed]
+    assert ticks(database) == [(at, "down") for at in missed]
 
 
 def a_run_that_fails() -> RunReport:

@@ -183,7 +183,9 @@ class Story:
         self.clock.move(minutes=read.minutes)
         self._break(read)
         self.source.replies.clear()
-        accepting = self._accepting() if read.is_accepting and self.is_known else {}
+        # Before its first observation a project that is not listed is not followed, and cannot be named.
+        is_followed = self.is_known and not (self.is_trashed and not self.oracle.trusted)
+        accepting = self._accepting() if read.is_accepting and is_followed else {}
         report = a_run(self.ledger, [self.source], self.clock, rules=self.rules, **accepting)
         self.source.faults.clear()
         if report.projects:
@@ -355,7 +357,10 @@ class Story:
         first = dict.fromkeys(self.ask("SELECT first_seen_at FROM ledger.project"))
         told = {
             (None if (from_at,) in first else from_at, to_at): [
-                reason.partition(": ")[0] if reason.startswith("failed") else reason for reason in reasons
+                reason.partition(": ")[0] if reason.startswith("failed") else reason
+                for reason in reasons
+                # Nobody follows what is not listed before its first observation.
+                if reason != "project paused" or self.oracle.trusted[:1] not in ([], [to_at])
             ]
             for from_at, to_at, reasons in self.ask("SELECT from_at, to_at, reasons FROM analytics.gap")
         }

@@ -194,14 +194,24 @@ def test_a_cron_expression_that_never_comes_true_is_refused() -> None:
 # Judgement
 
 
-def judged(*times: str, now: str, is_catching_up: bool = False) -> tuple[bool, dict[str, str]]:
+def judged(
+    *times: str, now: str, is_catching_up: bool = False, up_since: str = "00:00"
+) -> tuple[bool, dict[str, str]]:
     judgement = judge(
         [at(time) for time in times],
         at(now),
         grace=timedelta(seconds=GRACE_S),
         is_catching_up=is_catching_up,
+        up_since=at(up_since),
     )
     return judgement.is_due, {f"{one.scheduled_at:%H:%M}": one.reason for one in judgement.absences}
+
+
+def test_a_tick_before_the_daemon_was_started_found_none_and_one_after_it_was_missed() -> None:
+    assert judged("12:00", "12:15", "12:30", now="12:40", is_catching_up=True, up_since="12:10") == (
+        True,
+        {"12:00": "down", "12:15": "missed", "12:30": "missed"},
+    )
 
 
 def test_without_a_tick_nothing_is_due() -> None:
@@ -248,7 +258,7 @@ def test_the_first_turn_runs_at_once_if_a_tick_had_no_run_and_notes_what_was_mis
     world = World(last=ran("11:16"))
     world.turn_at("12:07")
     assert world.runs == [at("12:07")]
-    assert world.noted == {"11:30": "missed", "11:45": "missed", "12:00": "missed"}
+    assert world.noted == {"11:30": "down", "11:45": "down", "12:00": "missed"}
 
 
 def test_the_first_turn_does_nothing_if_the_latest_tick_had_its_run() -> None:
@@ -307,7 +317,7 @@ def test_a_daily_cron_runs_at_the_start_only_if_its_last_time_had_no_run() -> No
     for world in (served, missed):
         world.turn_at("12:00")
     assert (len(served.runs), len(missed.runs)) == (0, 1)
-    assert missed.noted == {"03:00": "missed"}
+    assert missed.noted == {"03:00": "down"}
 
 
 # Later turns
