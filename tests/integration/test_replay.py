@@ -191,6 +191,16 @@ def test_a_witness_and_a_workspace_that_is_suspected_whole_come_out_again(
     assert [[one.column for one in cause.differences] for cause in causes] == [["rule"]] * 2
 
 
+def test_losses_of_most_in_every_project_come_out_again(an_archive: Callable[..., Archive]) -> None:
+    scene = an_archive(2)
+    for project in scene.world.projects.values():
+        for batch_id in list(project.batches)[:7]:
+            project.delete(batch_id)
+    assert [one.rule for one in scene.run().projects] == ["large_loss"] * 2
+    assert [one.rule for one in scene.run(minutes=61).projects] == ["whole_workspace"] * 2
+    assert scene.agrees()
+
+
 def test_an_empty_list_of_a_project_that_is_not_listed_comes_out_again(
     an_archive: Callable[..., Archive],
 ) -> None:
@@ -212,6 +222,9 @@ def test_the_word_of_an_operator_comes_out_again(an_archive: Callable[..., Archi
     assert scene.read(Fault.without(*left[:5]), **options).rule == "large_loss"
     assert scene.agrees()
     assert scene.read(**options).moves.left == 2
+    assert scene.agrees()
+    # With nothing absent, the same body is looked at again.
+    assert scene.read(**options).verdict is Verdict.UNCHANGED
     assert scene.agrees()
 
 
@@ -435,10 +448,14 @@ def test_a_body_that_was_dropped_and_comes_again_is_kept_again(an_archive: Calla
 
 def a_long_story(scene: Archive) -> tuple[int, int]:
     """Let batches come, go and return, before and after an observation; return it and the one before."""
-    gone, back, again = scene.ids(2, 4, 5)
+    gone, back, again, slowly = scene.ids(2, 4, 5, 6)
     for batch_id in (gone, back):
         scene.project.delete(batch_id)
     scene.run()
+    # Its absence is older than its departure, which no change tells.
+    scene.project.delete(slowly)
+    scene.run(Fault.status(503), path=LOOK_UPS)
+    assert scene.run().moves.left == 1
     scene.project.append(again, images=3)
     before = scene.live()
     scene.project.upload(images=5)
@@ -486,11 +503,12 @@ def test_fields_that_nobody_knows_are_taken_from_the_body_with_which_it_begins(
     fields = Fault.with_fields(colour="red")
     before = scene.last()
     scene.run(fields)
-    scene.project.upload(images=5)
+    scene.project.delete(scene.ids(0)[0])
     scene.run(fields)
-    scene.drop_bodies(before)
+    scene.drop_bodies(before + 1)
     found = scene.replay()[CARS]
-    assert (found.cause, found.differing, found.observations) == (None, {}, 1)
+    assert (found.cause, found.differing, found.observations) == (None, {}, 0)
+    assert scene.ask("SELECT count(*) FROM ledger.batch WHERE extra IS NULL") == [(0,)]
 
 
 def test_what_is_wrong_after_bodies_were_dropped_is_found(an_archive: Callable[..., Archive]) -> None:
@@ -547,6 +565,20 @@ def test_without_a_body_to_begin_with_it_says_so(an_archive: Callable[..., Archi
         "the bodies until 2024-02-03T12:10:00Z were dropped by prune, and since then no answer has shown all "
         "that was believed"
     )
+
+
+def test_it_does_not_begin_with_an_answer_that_left_something_open(
+    an_archive: Callable[..., Archive],
+) -> None:
+    scene = an_archive()
+    before = scene.last()
+    scene.project.delete(scene.ids(0)[0])
+    assert scene.read(Fault.status(503), path=LOOK_UPS).verdict is Verdict.UNCHANGED
+    scene.drop_bodies(before)
+    assert scene.replay()[CARS].obstacle is not None
+    scene.run()
+    found = scene.replay()[CARS]
+    assert (found.cause, found.obstacle, found.observations) == (None, None, 0)
 
 
 def test_runs_that_noted_no_thresholds_cannot_be_taken_again(an_archive: Callable[..., Archive]) -> None:
