@@ -41,6 +41,14 @@ faults: $(VENV)/ready-dev ## Try every fault, also those that take long, from hu
 	$(BIN)/python -m pytest -n $(WORKERS) -m "long or not long" tests/fault \
 		--fault-seed $(FAULT_SEED) --fault-count $(FAULT_COUNT) $(PYTEST_OPTIONS)
 
+MUTANTS ?= etl migrations
+
+.PHONY: mutants
+mutants: $(VENV)/ready-mutants ## Make mistakes in parser, guard and SQL, and see which ones no test notices.
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+	$(BIN)/python tests/mutants/run.py $(MUTANTS)
+
 LINTERS := lint-style lint-types lint-layers lint-migrations lint-deploy
 
 .PHONY: lint $(LINTERS)
@@ -84,10 +92,11 @@ lock: $(VENV)/ready-dev ## Write requirements/ anew from pyproject.toml; LOCK_OP
 	$(COMPILE) --group build --output-file requirements/build.txt
 	$(COMPILE) --group dev --constraint requirements/embedded.txt --constraint requirements/build.txt \
 		--output-file requirements/dev.txt
+	$(COMPILE) --group mutants --constraint requirements/dev.txt --output-file requirements/mutants.txt
 
 .PHONY: clean
 clean: ## Remove what the other verbs have made here.
-	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist mutants
 
 # What is installed: the locked tools that build, the locked dependencies, then the product from this folder.
 # The stamps are written last, so that what was interrupted is done again, and what is done costs nothing.
@@ -106,4 +115,8 @@ $(VENV)/ready: pyproject.toml requirements/build.txt requirements/embedded.txt |
 
 $(VENV)/ready-dev: requirements/dev.txt $(VENV)/ready
 	@$(INSTALL) --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(VENV)/ready-mutants: requirements/mutants.txt $(VENV)/ready-dev
+	@$(INSTALL) --require-hashes --requirement requirements/mutants.txt
 	@touch $@

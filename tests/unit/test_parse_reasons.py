@@ -93,8 +93,9 @@ def test_a_time_is_in_utc_itself_and_not_in_a_zone_that_is_the_same_here(value: 
     assert at.tzinfo is UTC
 
 
-def test_half_a_surrogate_pair_in_bytes_spoils_its_own_record_only() -> None:
-    body = b'{"batches": [{"id":"a","images":1,"name":"\xed\xa0\x80"}, {"id":"b","images":2}]}'
+@pytest.mark.parametrize("before", [b"", rb'"\ud800": 1, '])
+def test_half_a_surrogate_pair_in_bytes_spoils_its_own_record_only(before: bytes) -> None:
+    body = b'{%b"batches": [{"id":"a","images":1,"name":"\xed\xa0\x80"}, {"id":"b","images":2}]}' % before
     snapshot = parse_batches(body)
     assert [batch.batch_id for batch in snapshot.batches] == ["b"]
     (reject,) = snapshot.rejects
