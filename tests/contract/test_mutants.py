@@ -1,4 +1,4 @@
-"""The table of mutants is true: each mistake can still be made, and the tests that should notice it are there."""
+"""The table of mutants is true: each mistake can still be made, and there are tests that should notice it."""
 
 from __future__ import annotations
 

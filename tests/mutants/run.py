@@ -163,16 +163,16 @@ class Place:
             return Fate.STILLBORN
         return Fate.NOTICED if mutant.survives else Fate.KILLED
 
-    def require_passing(self, tests: Sequence[str]) -> None:
+    def require_passing(self, test: str) -> None:
         """
-        Refuse tests that fail without any mistake.
+        Refuse a test that fails without any mistake.
 
         Raises:
-            RuntimeError: They do; what they said was written to stderr.
+            RuntimeError: It does; what it said was written to stderr.
         """
-        if self._exit_code(tests):
+        if self._exit_code((test,)):
             sys.stderr.write(self._said.read_text(encoding="utf-8")[-6000:])
-            raise RuntimeError(f"{' '.join(tests)}: fails without a mutant")
+            raise RuntimeError(f"{test}: fails without a mutant")
 
     def _exit_code(self, tests: Sequence[str]) -> int:
         # One version of Postgres is enough: mistakes are not a matter of its age.
@@ -225,15 +225,15 @@ def fates(cases: Sequence[Case]) -> Iterator[tuple[Case, Fate]]:
             finally:
                 places.put(place)
 
-        def passing(tests: Sequence[str]) -> None:
+        def passing(test: str) -> None:
             place = places.get()
             try:
-                place.require_passing(tests)
+                place.require_passing(test)
             finally:
                 places.put(place)
 
         with ThreadPoolExecutor(WORKERS) as pool:
-            list(pool.map(passing, {mutant.tests or file.tests for file, mutant in cases}))
+            list(pool.map(passing, {test for file, mutant in cases for test in mutant.tests or file.tests}))
             yield from pool.map(tried, cases)
 
 
