@@ -43,7 +43,7 @@ class Rule(StrEnum):
 
 class GuardRules(msgspec.Struct, frozen=True):
     """
-    The thresholds. See the configuration reference for why each number is what it is.
+    The thresholds of the guard. The configuration reference says why each number is what it is.
 
     Args:
         max_loss_share: Share of the believed batches (0 to 1) above which a loss is suspect.

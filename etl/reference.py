@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from etl.config import fields, variable_of
 from etl.settings import Settings, WorkspaceSettings
@@ -66,6 +66,7 @@ The variables of one workspace are `BATCHLEDGER_WORKSPACES__<SLUG>__API_KEY`, `�
 
 ## All settings
 """
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 _TABLE = "\n| setting | variable | default | allowed | meaning |\n|---|---|---|---|---|\n"
 
 
@@ -104,23 +105,29 @@ def _row(place: Place, field: FieldInfo) -> str:
 
 def _default(field: FieldInfo) -> str:
     default = field.get_default()
-    return "" if field.is_required() or default in (None, ()) else f"`{default}`"
+    return "" if field.is_required() or default in (None, ()) else f"`{_plain(default)}`"
 
 
 def _allowed(field: FieldInfo) -> str:
     if get_origin(field.annotation) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(field.annotation))
-    bounds = [
-        f"{sign} {_plain(getattr(bound, name))}"
-        for bound in field.metadata
-        for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
-        if getattr(bound, name, None) is not None
-    ]
-    return ", ".join(bounds)
+    bounds: dict[str, Any] = {}
+    for bound in field.metadata:
+        for name, sign, narrower in (("gt", ">", max), ("ge", "≥", max), ("lt", "<", min), ("le", "≤", min)):
+            if (value := getattr(bound, name, None)) is not None:
+                bounds[sign] = narrower(value, bounds.get(sign, value))
+    return ", ".join(f"{sign} {_plain(value)}" for sign, value in bounds.items())
 
 
-def _plain(bound: object) -> str:
-    return f"{bound.total_seconds():.0f} s" if isinstance(bound, timedelta) else str(bound)
+def _plain(value: object) -> str:
+    """Write a value as one would in the file: a length of time in its largest whole unit."""
+    if not isinstance(value, timedelta):
+        return str(value)
+    if not value:
+        return "0"
+    seconds = int(value.total_seconds())
+    unit_s, name = next(unit for unit in _UNITS if not seconds % unit[0])
+    return f"{seconds // unit_s}{name}"
 
 
 if __name__ == "__main__":

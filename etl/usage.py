@@ -97,7 +97,8 @@ def _document(command: str) -> str:
 
 def _about(kind: type) -> str:
     """Return the description of a document in one line, in the words of JSON."""
-    return " ".join((inspect.getdoc(kind) or "").split()).replace("None", "null")
+    told, _, _ = (inspect.getdoc(kind) or "").partition("\n\nArgs:")
+    return " ".join(told.split()).replace("None", "null")
 
 
 def _keys(kind: object, prefix: str) -> Iterator[tuple[str, str]]:
