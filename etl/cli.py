@@ -182,9 +182,13 @@ def migrate(
 ) -> int:
     """Bring the schema to the revision of this program."""
     from etl.commands import migration
-    from etl.roles import named
+    from etl.errors import SettingsError
+    from etl.roles import Roles, named
 
-    granted = named(writer, reader) if roles else None
+    named_roles = named(writer, reader)
+    if not roles and named_roles != Roles():
+        raise SettingsError("--writer and --reader name the roles of --roles", remedy="give --roles as well")
+    granted = named_roles if roles else None
     return migration.print_sql(granted) if sql else migration.run(_session(context), granted)
 
 

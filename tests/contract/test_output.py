@@ -169,15 +169,16 @@ def test_status_tells_freshness_gaps_and_the_last_run() -> None:
 
 
 STATUS: Final = """\
-project       age             1 d   7 d  30 d  verdict  batches  images  missing
-acme/cars     90 s of 3 h    100%  100%  100%  changed        3      40
-acme/drones   2 h of 3 h     100%  100%  100%  suspect        3       0        2
-acme/helmets  4 h of 3 h    99.9%   50%    0%  failed         3       0
-acme/maps     90 s, paused         100%  100%  changed        3       0
+project       age           kept 1 d   7 d  30 d  verdict  batches  images  missing
+acme/cars     90 s of 3 h       100%  100%  100%  changed        3      40
+acme/drones   2 h of 3 h        100%  100%  100%  suspect        3       0        2
+acme/helmets  4 h of 3 h       99.9%   50%    0%  failed         3       0
+acme/maps     90 s, paused            100%  100%  changed        3       0
 
 suspect acme/drones: nothing trusted since 2026-11-20 10:00:00 UTC (suspect: large_loss): \
 the list lacks a large share of the known batches
-  remedy: `batchledger confirm acme/drones` shows what accepting the loss would mean, and asks
+  remedy: the next runs look again, and ask for the lost batches once it lasts; \
+`batchledger confirm acme/drones` shows what accepting the loss would mean, and asks
 broken acme/helmets: nothing trusted since 2026-11-20 08:00:00 UTC (failed: TransientError, missed): \
 status 500; 3 h is promised
   remedy: the next run tries again; `batchledger check` tells a wrong key from a source that is down
@@ -366,6 +367,22 @@ def test_a_difference_is_told_in_groups_and_adds_up() -> None:
     assert shown(diff, found) == DIFFERENCE.splitlines()
 
 
+def test_what_was_never_observed_is_no_zero() -> None:
+    nothing = a_stand(batches=None, images=None, num_jobs=None, knowledge="unknown")
+    found = Diff(
+        workspace="acme",
+        project="cars",
+        before=nothing,
+        after=nothing,
+        batches=(),
+        deltas={change: Deltas(count=0, batches=0, images=0, num_jobs=0) for change in CHANGES},
+        between=Between(came_and_went=0, undone=0),
+        gaps=(),
+        amiss=None,
+    )
+    assert shown(diff, found)[3].split()[:5] == ["2026-11-20", "12:00:00", "-", "-", "-"]
+
+
 DIFFERENCE: Final = """\
 acme/cars from 2026-11-20 12:00:00 to 2026-11-20 13:00:00 UTC
 
@@ -381,7 +398,7 @@ left     b          20      -     -20     0  night
 1 left                    -1     -20     0
 2026-11-20 13:00:00        3      60     1  carried: as last seen; then came a gap (missed, project paused)
 In between, 1 batch came and went and 2 batches changed and ended as they were.
-warning acme/cars: nobody looked from 2026-11-20 11:00:00 on, still open (missed, project paused); \
+warning acme/cars: nothing trusted from 2026-11-20 11:00:00 on, still open (missed, project paused); \
 the numbers of 2026-11-20 13:00:00 are carried
 """
 

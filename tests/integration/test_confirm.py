@@ -268,7 +268,7 @@ def test_a_batch_that_is_missing_already_is_shown_and_accepted_as_well(desk: Des
 def test_nothing_to_confirm_is_said_and_is_no_fault(desk: Desk) -> None:
     before = desk.contents()
     assert desk.types("confirm", PATH, "--yes") == 0
-    assert desk.out == (f"{PATH}: nothing to confirm; no batch that is believed to be there is absent.\n")
+    assert desk.out == f"{PATH}: nothing to confirm; each batch is listed, or no look-up denies it.\n"
     assert desk.types("confirm", PATH, "--json") == 0
     assert json.loads(desk.out)["absent"] == []
     assert desk.contents() == before

@@ -80,6 +80,12 @@ def test_each_broken_promise_is_told_once_with_all_its_rows(scene: Scene) -> Non
     assert "images" in found.broken[0].rows[0].detail
 
 
+def test_the_remedy_names_the_project_where_it_is_only_one(scene: Scene) -> None:
+    found = broken_by(scene, "UPDATE ledger.project SET images = images + 1 WHERE project = 'cars'")
+
+    assert all("`batchledger replay --project acme/cars`" in broken.remedy for broken in found.broken)
+
+
 def test_a_promise_that_this_program_does_not_know_is_told_all_the_same(scene: Scene) -> None:
     with psycopg.connect(as_owner(scene.uri)) as connection:
         told = definition(connection).replace("payload_is_kept", "never_heard_of")

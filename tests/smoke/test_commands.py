@@ -197,7 +197,7 @@ def test_the_demonstration_shows_everything_and_leaves_nothing_behind(home: Path
         "two batches are merged",
         "1 gone",
         "░░",
-        "nobody looked: missed",
+        "nothing trusted: missed",
         "the numbers of",
         "came and went",
         "observed: the same before and after",
@@ -445,6 +445,7 @@ def test_a_run_needs_little_memory_and_none_of_the_heavy_libraries(user: User) -
         (("diff", "acme/cars", "now", "-1d"), 2, "now is not before now-1d", "earlier"),
         (("diff", "acme/cars", "soon", "now"), 2, "'soon' is not an instant", "yesterday"),
         (("diff", "acme/cers", "-1d"), 3, "did you mean acme/cars?", "batchledger status"),
+        (("migrate", "--sql", "--writer", "nightly"), 2, "name the roles of --roles", "give --roles"),
         (("explain", "acme/cars"), 2, "'acme/cars' does not name a batch", "acme/cars --at now"),
         (("explain", "acme/cars/nope"), 3, "no batch nope in acme/cars", "--at now"),
     ],
@@ -680,7 +681,7 @@ def test_a_suspect_project_is_told_with_the_command_that_resolves_it(
     user.runs("sync", exits=4)
     said = user.runs("status").out
     assert re.search(r"^suspect acme/cars: .*suspect: empty_list.*was not before$", said, re.MULTILINE)
-    assert "  remedy: `batchledger confirm acme/cars` shows" in said
+    assert "; `batchledger confirm acme/cars` shows" in said
 
 
 def test_a_difference_says_what_changed_and_adds_up(user: User, simulator: Simulator) -> None:

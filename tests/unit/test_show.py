@@ -250,7 +250,24 @@ def test_the_gaps_of_a_life_are_told_as_gaps_in_the_order_of_time() -> None:
     ]
     assert "13:00:00  2026-11-20 15:00:00" in stream.getvalue().splitlines()[6]
     assert "still open" in stream.getvalue().splitlines()[8]
-    assert "nobody looked: missed, failed: X" in stream.getvalue().splitlines()[8]
+    assert "nothing trusted: missed, failed: X" in stream.getvalue().splitlines()[8]
+
+
+def test_a_gap_of_whole_hours_but_for_an_instant_lasted_whole_hours() -> None:
+    gaps = (a_gap(NOON, NOON + timedelta(hours=48, microseconds=-7)),)
+    history = ProjectHistory(
+        workspace="acme", project="cars", from_at=None, to_at=None, days=(a_day(0, 9),), gaps=gaps
+    )
+    stream = io.StringIO()
+    life(show.console(stream, {}), history, has_plot=False)
+    assert "  2 d  " in stream.getvalue().splitlines()[-1]
+
+
+def test_what_is_laid_out_already_is_written_before_another_stream_is() -> None:
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written)
+    show.raw(show.console(stream, {}), ["a table"])
+    assert written.getvalue() == b"a table\n"
 
 
 def test_a_terminal_lists_the_latest_gaps_of_a_project_and_a_pipe_all() -> None:

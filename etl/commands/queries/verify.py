@@ -170,4 +170,6 @@ def verify(connection: Connection) -> Verification:
 def _broken(name: str, found: tuple[Violation, ...]) -> Broken:
     told = INVARIANTS.get(name, _UNKNOWN)
     own = tuple(one for one in found if one.invariant == name)
-    return Broken(invariant=name, means=told.means, remedy=told.remedy, rows=own)
+    slugs = {f"{one.workspace}/{one.project}" for one in own}
+    remedy = told.remedy.replace("W/P", slugs.pop()) if len(slugs) == 1 else told.remedy
+    return Broken(invariant=name, means=told.means, remedy=remedy, rows=own)

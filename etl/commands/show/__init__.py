@@ -78,9 +78,10 @@ def table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) 
 
 
 def raw(out: Console, lines: Iterable[str]) -> None:
-    """Write lines that are laid out already."""
+    """Write lines that are laid out already, before anything else is said on another stream."""
     for line in lines:
         out.file.write(f"{line}\n")
+    out.file.flush()
 
 
 def answer(out: Console, found: Answer) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def proposal(out: Console, found: Confirmation) -> None:
     """Show each absent batch, and the totals before and after."""
     if not found.absent:
-        line(out, f"{_slug(found)}: nothing to confirm; no batch that is believed to be there is absent.")
+        line(out, f"{_slug(found)}: nothing to confirm; each batch is listed, or no look-up denies it.")
         return
     table(out, ("=batch", "was", ">images", ">jobs", "last seen (UTC)", "name"), map(_row, found.absent))
     out.print()

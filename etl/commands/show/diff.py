@@ -37,7 +37,7 @@ def diff(out: Console, found: Diff) -> None:
         which = " and ".join(
             moment(one.at) for one in (found.before, found.after) if one.gap is not None and one.gap == gap
         )
-        what = f"nobody looked from {moment(gap.from_at)} {ending} ({', '.join(gap.reasons)})"
+        what = f"nothing trusted from {moment(gap.from_at)} {ending} ({', '.join(gap.reasons)})"
         fault(out, "warning", slug, f"{what}; the numbers of {which} are carried")
 
 
@@ -52,15 +52,15 @@ def _row(batch: BatchDifference) -> tuple[Cell, ...]:
     return (
         batch.change,
         batch.batch_id,
-        _images(batch.images_before),
-        _images(batch.images_after),
+        _count(batch.images_before),
+        _count(batch.images_after),
         signed(batch.images_delta),
         signed(batch.num_jobs_delta),
         batch.name or "",
     )
 
 
-def _images(count: int | None) -> str:
+def _count(count: int | None) -> str:
     return "-" if count is None else str(count)
 
 
@@ -76,9 +76,9 @@ def _sum(found: Diff) -> Iterator[tuple[Cell, ...]]:
 def _total(stand: Stand) -> tuple[Cell, ...]:
     return (
         moment(stand.at),
-        str(stand.batches or 0),
-        str(stand.images or 0),
-        str(stand.num_jobs or 0),
+        _count(stand.batches),
+        _count(stand.images),
+        _count(stand.num_jobs),
         known(stand, stand.at, stand.gap),
     )
 

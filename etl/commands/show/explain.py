@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etl.commands.show import line, moment, several, signed, suspicion
+from etl.commands.show import duration, line, moment, several, signed, suspicion
 from etl.commands.show.past import ABSENT, around, known, value
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _run(run: RunThen) -> str:
     rules = run.guard
     guard = (
         f"; guard: a loss of {rules.min_loss} or more and over {rules.max_loss_share:.0%} is suspect, "
-        f"{rules.max_lookups} look-ups, hold {rules.hold}"
+        f"{rules.max_lookups} look-ups, hold {duration(rules.hold.total_seconds())}"
         if rules
         else "; the guard's thresholds were not noted"
     )

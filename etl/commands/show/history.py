@@ -64,13 +64,13 @@ def _day_row(day: Day) -> tuple[Cell, ...]:
 
 def _gaps(out: Console, gaps: Sequence[Gap]) -> None:
     shown = gaps[-_MOST_GAPS:] if out.is_terminal else gaps
-    table(out, ("nobody looked from (UTC)", "to (UTC)", "for", "because"), map(_gap_row, shown))
+    table(out, ("nothing trusted from (UTC)", "to (UTC)", "for", "because"), map(_gap_row, shown))
     if len(shown) < len(gaps):
         line(out, f"... and {len(gaps) - len(shown)} earlier ones; --json has all of them")
 
 
 def _gap_row(gap: Gap) -> tuple[Cell, ...]:
-    lasted = duration((gap.to_at - gap.from_at).total_seconds()) if gap.to_at else ""
+    lasted = duration(round((gap.to_at - gap.from_at).total_seconds())) if gap.to_at else ""
     return (moment(gap.from_at), moment(gap.to_at) or "still open", lasted, ", ".join(gap.reasons))
 
 
@@ -132,4 +132,4 @@ def _state_row(state: State) -> tuple[Cell, ...]:
 
 def _gap_between(gap: Gap) -> tuple[Cell, ...]:
     to_at = moment(gap.to_at) or "still open"
-    return ("gap", moment(gap.from_at), to_at, "", "", "", f"nobody looked: {', '.join(gap.reasons)}")
+    return ("gap", moment(gap.from_at), to_at, "", "", "", f"nothing trusted: {', '.join(gap.reasons)}")

@@ -33,7 +33,8 @@ def status(out: Console, found: Status) -> None:
 
 
 def _projects(out: Console, found: Status) -> None:
-    columns: tuple[str, ...] = ("project", "age", ">1 d", ">7 d", ">30 d", "verdict", ">batches", ">images")
+    ages = ("age", ">kept 1 d", ">7 d", ">30 d")
+    columns: tuple[str, ...] = ("project", *ages, "verdict", ">batches", ">images")
     rows = list(map(_row, found.projects))
     if any(project.missing for project in found.projects):
         columns += (">missing",)
@@ -97,7 +98,13 @@ def suspect_remedy(rule: str, slug: str) -> str:
     if rule == "unreadable_record":
         return f"nobody can accept it; wait until the list can be read, or ask Roboflow about {slug}"
     if rule in {"short_list", "contradiction"}:
-        return f"the next runs look again; `batchledger confirm {slug}` shows what accepting it would mean"
+        return f"the next runs look again; `batchledger confirm {slug}` shows what look-ups deny, if any"
+    if rule in {"empty_list", "large_loss"}:
+        return f"the next runs look again, and ask for the lost batches once it lasts; {_confirms(slug)}"
+    return _confirms(slug)
+
+
+def _confirms(slug: str) -> str:
     return f"`batchledger confirm {slug}` shows what accepting the loss would mean, and asks"
 
 
