@@ -119,7 +119,10 @@ def database(new_database: NewDatabase) -> Iterator[str]:
 
 
 @pytest.fixture
-def empty_database(postgres: str) -> Iterator[str]:
+def empty_database(
+    postgres: str,
+    new_database: NewDatabase,  # noqa: ARG001 - It makes the roles.
+) -> Iterator[str]:
     """Give the URI of a database of this test's own that was never migrated, for the role that owns it."""
     with _copy(as_owner(postgres), "template0") as uri:
         yield uri
