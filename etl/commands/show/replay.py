@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from etl.commands.show import COLOURS, line
+from etl.commands.show import COLOURS, line, several
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,7 +28,7 @@ def project(out: Console, found: ProjectReplay) -> None:
         _line(out, "not rebuilt", "warning", f"{slug}: {found.obstacle}")
         return
     since = f" since {_instant(found.since)}, before which bodies were dropped" if found.since else ""
-    extent = f"{slug}: {found.observations} answers{since}"
+    extent = f"{slug}: {several(found.observations, 'answer')}{since}"
     if found.cause is None:
         _line(out, "same", "ok", extent)
         return
@@ -40,12 +40,16 @@ def project(out: Console, found: ProjectReplay) -> None:
 def summary(out: Console, found: Replay) -> None:
     """Say in one line whether the archive gives the same ledger."""
     differing = [one for one in found.projects if one.cause is not None]
+    projects = several(len(found.projects), "project")
     if differing:
-        told = f"The archive gives another ledger: {len(differing)} of {len(found.projects)} projects differ"
+        fails = "differs" if len(differing) == 1 else "differ"
+        told = f"The archive gives another ledger: {len(differing)} of {projects} {fails}"
     else:
-        told = f"The archive gives the same ledger: {len(found.projects)} projects"
+        told = f"The archive gives the same ledger: {projects}"
     pace = found.observations / found.took_s if found.took_s else 0.0
-    line(out, f"{told}, {found.observations} answers in {found.took_s:.1f} s ({pace:.0f} a second).")
+    line(
+        out, f"{told}, {several(found.observations, 'answer')} in {found.took_s:.1f} s ({pace:.0f} a second)."
+    )
 
 
 def _line(out: Console, verdict: str, colour: str, told: str) -> None:
