@@ -529,7 +529,7 @@ def place(new_database: NewDatabase) -> Iterator[tuple[psycopg.Connection, Postg
 
 
 @pytest.mark.timeout(7200)  # For the profile that tries many.
-@settings(max_examples=3 * settings().max_examples)
+@settings(max_examples=2 * settings().max_examples)
 @given(history=histories, rules=rules, has_etags=st.booleans())
 def test_the_ledger_says_what_the_oracle_says(
     place: tuple[psycopg.Connection, PostgresLedger],
