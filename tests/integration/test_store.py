@@ -367,6 +367,17 @@ def test_a_batch_that_did_not_change_keeps_its_row(book: Book) -> None:
     assert book.ask(query) == before
 
 
+def test_a_batch_that_is_missing_or_carried_once_more_keeps_its_row(book: Book) -> None:
+    unusable = Reject(0, "images is missing", '{"id": "b2"}', "b2")
+    still = Belief(missing=frozenset({"b1"}))
+    book.apply(a_batch(), a_batch("b2"))
+    book.apply(belief=still, rejects=(unusable,))
+    query = "SELECT ctid, xmin, one FROM ledger.batch AS one"
+    before = book.ask(query)
+    book.apply(belief=still, rejects=(unusable,))
+    assert book.ask(query) == before
+
+
 def test_a_field_that_we_do_not_know_is_kept_and_is_no_change(book: Book) -> None:
     book.apply(a_batch())
     extra = '{"deep": [1, {"x": null}], "half": 0.1, "id64": 9007199254740993}'
@@ -405,6 +416,13 @@ def test_a_batch_that_is_confirmed_absent_leaves_with_all_it_had(book: Book) -> 
         "WHERE batch_id = 'b1'"
     )
     assert row == ("night shift", 0, 0, a_minute(2), a_minute(1), a_minute(2))
+
+
+def test_a_batch_without_a_count_of_jobs_leaves_with_none(book: Book) -> None:
+    book.apply(a_batch(num_jobs=None))
+    applied = book.apply(belief=Belief(gone=frozenset({"b1"})))
+    assert applied.moves == Moves(left=1, images_delta=-3)
+    assert book.ask("SELECT num_jobs_delta FROM ledger.batch_change WHERE kind = 'left'") == [(0,)]
 
 
 def test_a_missing_batch_still_counts_and_leaves_nothing_settled(book: Book) -> None:
@@ -471,16 +489,21 @@ def test_what_was_left_out_of_the_list_and_is_missing_now_is_known_as_missing_al
     book.apply(belief=Belief(found=(a_batch(),), rule=Rule.SHORT_LIST))
     book.apply(belief=Belief(missing=frozenset({"b1"})))
     assert book.ledger.known(book.project_id) == Known(missing=frozenset({"b1"}))
+    # Its values, as they are known, were read; and it is in doubt since it was left out.
+    assert book.ask("SELECT unlisted_since, missing_since, carried_since FROM ledger.batch") == [
+        (a_minute(2), a_minute(3), None)
+    ]
 
 
 def test_batches_of_one_id_in_two_projects_are_two_batches(book: Book) -> None:
     """Whatever is known, compared, absent or gone in one of them is nothing to the other."""
     book.apply(a_batch(images=3), a_batch("b2"))
     cars, book.project_id, book.trusted_at = book.project_id, book.register(SHIPS), None
-    applied = book.apply(a_batch(images=5), a_batch("b2"))
-    assert applied.moves == Moves(entered=2, images_delta=8)
+    applied = book.apply(a_batch(images=5), a_batch("b2", images=7))
+    assert applied.moves == Moves(entered=2, images_delta=12)
     assert book.ledger.known(book.project_id) == Known(frozenset({"b1", "b2"}))
-    book.apply(a_batch(images=6), belief=Belief(gone=frozenset({"b2"})))
+    applied = book.apply(a_batch(images=6), belief=Belief(gone=frozenset({"b2"})))
+    assert applied.moves == Moves(changed=1, left=1, images_delta=1 - 7)
     assert book.ledger.known(book.project_id) == Known(frozenset({"b1"}))
     assert book.ledger.known(cars) == Known(frozenset({"b1", "b2"}))
     query = "SELECT images, gone_at IS NULL FROM ledger.batch WHERE project_id = %s ORDER BY batch_id"
@@ -539,6 +562,13 @@ def test_doubt_about_the_values_of_a_batch_lasts_until_they_are_read(book: Book)
     book.apply(belief=Belief(missing=frozenset({"b1"})))
     book.apply(rejects=(unusable,))
     assert book.ask("SELECT carried_since, missing_since FROM ledger.batch") == [(a_minute(2), None)]
+
+
+def test_doubt_about_the_values_of_a_batch_ends_when_the_same_are_read_again(book: Book) -> None:
+    book.apply(a_batch())
+    book.apply(rejects=(Reject(0, "images is missing", '{"id": "b1"}', "b1"),))
+    assert book.apply(a_batch()).verdict is Verdict.UNCHANGED
+    assert book.ask("SELECT carried_since FROM ledger.batch") == [(None,)]
 
 
 def test_a_batch_without_usable_values_is_there_with_those_it_had(book: Book) -> None:
