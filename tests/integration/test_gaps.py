@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from etl.database import engine
-from etl.records import Slug
+from etl.ports import RunEnd
+from etl.records import Moves, Observation, Project, Slug, Verdict
 from etl.selection import Promise
 from etl.simulator.faults import Fault
 from etl.store import PostgresLedger
@@ -107,6 +108,7 @@ def test_a_failed_and_a_suspect_attempt_are_told_in_the_order_in_which_they_came
     scene.run(0.5, Fault.literal('{"batches": []}'))
     scene.run(1, Fault.status(500))
     scene.run(1.2, Fault.status(500))
+    scene.run(1.3, Fault.literal('{"batches": []}'))
     after = scene.run(1.4)
     assert scene.gaps() == [(before, after, ["suspect: empty_list", "failed: TransientError"])]
     assert scene.gaps("drones") == []
@@ -118,6 +120,22 @@ def test_a_failure_before_the_first_observation_is_a_gap_since_the_project_becam
     assert scene.gaps() == [(known_at, None, ["failed: TransientError"])]
     after = scene.run(1)
     assert scene.gaps() == [(known_at, after, ["failed: TransientError"])]
+
+
+def test_a_failure_at_the_very_moment_at_which_a_project_became_known_is_told(scene: Scene) -> None:
+    (state,) = scene.ledger.register([Project(Slug("acme", "cars"))], at=NOON).values()
+    run_id = scene.ledger.begin_run(trigger="sync", started_at=NOON)
+    scene.ledger.claim(run_id, [state.project_id])
+    failed = Observation(
+        project_id=state.project_id,
+        verdict=Verdict.FAILED,
+        started_at=NOON,
+        observed_at=NOON,
+        error_class="TransientError",
+        error="refused",
+    )
+    assert scene.ledger.record(run_id, [failed]) == 1
+    assert scene.gaps() == [(NOON, None, ["failed: TransientError"])]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +171,23 @@ def test_a_run_that_died_is_a_gap_of_what_it_did_not_get_to(scene: Scene) -> Non
     assert scene.gaps() == [(before, None, ["run died"])]
     after = scene.run(1)
     assert scene.gaps() == [(before, after, ["run died"])]
+
+
+def test_a_tick_after_an_observation_is_of_the_next_stretch_even_if_it_was_noted_before(scene: Scene) -> None:
+    scene.run(0)
+    scene.tick(1.5, "missed")
+    before = scene.run(1)
+    after = scene.run(2)
+    assert scene.gaps() == [(before, after, ["missed"])]
+
+
+def test_a_run_that_ended_did_not_die_whatever_it_had_to_read(scene: Scene) -> None:
+    scene.run(0)
+    other = scene.a_ledger(lease_s=0.0)
+    run_id = other.begin_run(trigger="schedule", started_at=NOON + 0.5 * HOUR)
+    end = RunEnd(ended_at=NOON + 0.6 * HOUR, outcome="completed", verdicts={}, moves=Moves(), requests=0)
+    other.end_run(run_id, end)
+    assert scene.gaps() == []
 
 
 def test_a_run_that_is_still_going_is_no_gap(scene: Scene) -> None:
