@@ -114,6 +114,16 @@ def test_a_failed_and_a_suspect_attempt_are_told_in_the_order_in_which_they_came
     assert scene.gaps("drones") == []
 
 
+def test_a_gap_is_told_once_whatever_the_answers_after_it_say(scene: Scene) -> None:
+    before = scene.run(0)
+    scene.run(0.5, Fault.status(500))
+    after = scene.run(1)
+    scene.project.append(next(iter(scene.project.batches)), images=7)
+    scene.run(2)
+    scene.run(3)
+    assert scene.gaps() == [(before, after, ["failed: TransientError"])]
+
+
 def test_a_failure_before_the_first_observation_is_a_gap_since_the_project_became_known(scene: Scene) -> None:
     scene.run(0, Fault.status(500))
     ((known_at,),) = scene.ask("SELECT first_seen_at FROM analytics.project WHERE project = 'cars'")
@@ -179,6 +189,21 @@ def test_a_tick_after_an_observation_is_of_the_next_stretch_even_if_it_was_noted
     before = scene.run(1)
     after = scene.run(2)
     assert scene.gaps() == [(before, after, ["missed"])]
+
+
+def test_a_run_that_died_tells_of_what_it_got_to_what_became_of_it_there(scene: Scene) -> None:
+    scene.run(0)
+    cars = scene.ledger.projects()[Slug("acme", "cars")].project_id
+    dying = scene.a_ledger(lease_s=0.0)
+    run_id = dying.begin_run(trigger="schedule", started_at=NOON + 0.5 * HOUR)
+    dying.claim(run_id, [cars])
+    at = NOON + 0.6 * HOUR
+    failed = Observation(
+        project_id=cars, verdict=Verdict.FAILED, started_at=at, observed_at=at, error_class="X", error="x"
+    )
+    assert dying.record(run_id, [failed]) == 1
+    assert [reasons for _, _, reasons in scene.gaps("cars")] == [["failed: X"]]
+    assert [reasons for _, _, reasons in scene.gaps("drones")] == [["run died"]]
 
 
 def test_a_run_that_ended_did_not_die_whatever_it_had_to_read(scene: Scene) -> None:
