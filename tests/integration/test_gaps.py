@@ -286,6 +286,42 @@ def test_a_run_over_a_paused_project_by_name_does_not_end_the_pause(scene: Scene
     assert scene.gaps()[-1][1:] == (None, ["project paused"])
 
 
+def test_a_pause_is_told_when_it_began_and_what_came_in_it_after_that(scene: Scene) -> None:
+    scene.run(0)
+    scene.run(1, projects=["acme/*", "!acme/cars"])
+    cars = (Slug("acme", "cars"),)
+    scene.run(2, Fault.status(500), projects=["acme/*", "!acme/cars"], only=cars)
+    assert scene.gaps()[-1][2] == ["project paused", "failed: TransientError"]
+
+
+def test_after_each_pause_the_promise_begins_anew(scene: Scene) -> None:
+    before = scene.run(0)
+    scene.run(1, projects=["acme/*", "!acme/cars"])
+    scene.run(2, Fault.status(500))
+    scene.run(3, projects=["acme/*", "!acme/cars"])
+    after = scene.run(4)
+    assert scene.gaps() == [(before, after, ["project paused", "failed: TransientError"])]
+    query = "SELECT is_promise_broken FROM analytics.gap WHERE project = 'cars' AND to_at IS NOT NULL"
+    assert scene.ask(query) == [(False,)]
+
+
+def test_a_promise_that_is_just_kept_is_kept(scene: Scene) -> None:
+    before = scene.run(0)
+    cars = scene.ledger.projects()[Slug("acme", "cars")].project_id
+    for seconds, gaps in ((5400, 0), (5400.001, 1)):
+        at = before + timedelta(seconds=seconds)
+        run_id = scene.ledger.begin_run(trigger="sync", started_at=at)
+        scene.ledger.claim(run_id, [cars])
+        read = Observation(
+            project_id=cars, verdict=Verdict.UNCHANGED, started_at=at, observed_at=at, previous_at=before
+        )
+        assert scene.ledger.record(run_id, [read]) == 1
+        end = RunEnd(ended_at=at, outcome="completed", verdicts={}, moves=Moves(), requests=0)
+        scene.ledger.end_run(run_id, end)
+        ended = "SELECT FROM analytics.gap WHERE project = 'cars' AND to_at IS NOT NULL"
+        assert len(scene.ask(ended)) == gaps
+
+
 def test_a_stretch_longer_than_promised_is_a_gap_though_nothing_is_known_of_it(scene: Scene) -> None:
     before = scene.run(0)
     after = scene.run(2)

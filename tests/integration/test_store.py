@@ -530,6 +530,11 @@ def test_an_unlisted_batch_that_is_listed_again_was_last_known_when_a_look_up_fo
     ]
 
 
+def test_a_batch_that_only_a_look_up_knows_enters_as_unlisted(book: Book) -> None:
+    book.apply(belief=Belief(found=(a_batch(),)))
+    assert book.ask("SELECT first_seen_at, unlisted_since FROM ledger.batch") == [(a_minute(1), a_minute(1))]
+
+
 def test_an_unlisted_batch_has_been_so_since_it_was_first_left_out(book: Book) -> None:
     book.apply(a_batch())
     book.apply(belief=Belief(found=(a_batch(),), rule=Rule.SHORT_LIST))
