@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, LiteralString
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from psycopg import sql
 
 from etl.database import connect, engine, migrate
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ("tests.fault.recorder",)
 
-# Properties try as many examples as HYPOTHESIS_PROFILE says: quick, many.
+# Properties try as many examples as HYPOTHESIS_PROFILE says: quick, many, mutants.
 
 settings.register_profile("quick", max_examples=40, deadline=None, database=None, derandomize=True)
 settings.register_profile(
@@ -39,6 +39,10 @@ settings.register_profile(
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
+)
+# A mutant is as dead by a long counterexample as by the shortest one.
+settings.register_profile(
+    "mutants", settings.get_profile("quick"), phases=(Phase.explicit, Phase.reuse, Phase.generate)
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 

@@ -645,6 +645,13 @@ def test_a_day_is_rolled_up_by_utc(book: Book) -> None:
     ) == [("2024-02-03", 1, 4, 1, 4, 1, 1, 0), ("2024-02-04", 1, 4, 0, 0, -1, 0, 0)]
 
 
+def test_a_day_on_which_nothing_changed_is_not_written(book: Book) -> None:
+    book.apply(a_batch())
+    book.minute = 12 * 60
+    assert book.apply(a_batch()).verdict is Verdict.UNCHANGED
+    assert book.ask("SELECT day::text FROM ledger.project_day") == [("2024-02-03",)]
+
+
 def test_a_day_is_one_of_utc_whatever_the_time_zone_of_the_session(database: str) -> None:
     """At noon it is tomorrow already on Kiritimati."""
     with psycopg.connect(database, autocommit=True) as connection:

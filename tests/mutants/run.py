@@ -124,13 +124,13 @@ class Place:
         homes.chmod(0o711)
         for name in _COPIED:
             _copy(ROOT / name, self._tree / name)
-        environ = {**os.environ, HOMES: str(homes), "PYTHONDONTWRITEBYTECODE": "1"}
+        own = {HOMES: str(homes), "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "mutants"}
         self._said = folder / "said"
         self._forker = stack.enter_context(
             subprocess.Popen(
                 [sys.executable, "tests/mutants/forker.py"],
                 cwd=self._tree,
-                env=environ,
+                env={**os.environ, **own},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
