@@ -1,7 +1,7 @@
 """
 Try each hand-made mutant of `table.toml` on a copy of the tree, with the fewest tests that should notice it.
 
-`python tests/mutants/run.py [PART_OF_A_FILE_NAME ...]` tries those of some files only; it ends with 1 if one
+`python tests/mutants/run.py [PART ...]` tries those only whose file or reason has such a part; it ends with 1 if one
 survives that has no explanation, or if one is explained away that a test notices.
 """
 
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from enum import StrEnum
@@ -239,10 +239,15 @@ def fates(cases: Sequence[Case]) -> Iterator[tuple[Case, Fate]]:
 
 def main(wanted: Sequence[str]) -> int:
     """Try all, or those of the wanted files; print each that is not killed, and the scores."""
-    files = [file for file in table().files if not wanted or any(part in file.file for part in wanted)]
-    scores: dict[str, Counter[Fate]] = {file.file: Counter() for file in files}
+    cases = [
+        (file, mutant)
+        for file in table().files
+        for mutant in file.mutants
+        if not wanted or any(part in f"{file.file}: {mutant.why}" for part in wanted)
+    ]
+    scores: defaultdict[str, Counter[Fate]] = defaultdict(Counter)
     began = time.monotonic()
-    for (file, mutant), fate in fates([(one, mutant) for one in files for mutant in one.mutants]):
+    for (file, mutant), fate in fates(cases):
         scores[file.file][fate] += 1
         if fate is not Fate.KILLED:
             print(f"{fate}: {file.file}: {mutant.why}\n  {mutant.before!r}\n  {mutant.after!r}", flush=True)
