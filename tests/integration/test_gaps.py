@@ -278,6 +278,18 @@ def test_a_paused_project_has_a_gap_that_says_so(scene: Scene) -> None:
     assert scene.ask(query) == [(None,)]
 
 
+def test_a_promise_that_was_broken_before_a_pause_stays_broken(scene: Scene) -> None:
+    before = scene.run(0)
+    scene.run(3, Fault.status(500))
+    scene.run(4, projects=["acme/*", "!acme/cars"])
+    after = scene.run(12)
+    assert scene.gaps() == [(before, after, ["failed: TransientError", "project paused"])]
+    query = "SELECT late_s FROM analytics.observation WHERE project = 'cars' AND gap_reasons IS NOT NULL"
+    ((late_s,),) = scene.ask(query)
+    # From the first reading until the pause, less what was promised.
+    assert late_s == pytest.approx(4 * 3600 - 5400, abs=1)
+
+
 def test_a_run_over_a_paused_project_by_name_does_not_end_the_pause(scene: Scene) -> None:
     scene.run(0)
     scene.run(1, projects=["acme/*", "!acme/cars"])
@@ -430,6 +442,90 @@ def test_while_anything_of_it_is_pending_a_project_is_not_observed(scene: Scene)
     assert scene.as_of(second + HOUR / 2)[2] == "carried"
     last = scene.run(2.5)
     assert scene.as_of(last)[2] == "observed"
+
+
+def test_between_two_answers_that_differ_a_project_is_carried(scene: Scene) -> None:
+    first = scene.run(0)
+    scene.project.append(next(iter(scene.project.batches)), images=7)
+    scene.run(1)
+    assert scene.as_of(first + HOUR / 2)[2] == "carried"
+
+
+def test_before_an_answer_that_leaves_something_pending_a_project_is_carried(scene: Scene) -> None:
+    first = scene.run(0)
+    scene.run(1, Fault.literal(_unusable(scene)))
+    assert scene.as_of(first)[2] == "observed"
+    assert scene.as_of(first + HOUR / 2)[2] == "carried"
+
+
+def test_an_attempt_that_tells_no_numbers_leaves_a_project_as_it_was(scene: Scene) -> None:
+    scene.run(0)
+    images = sum(batch.images for batch in scene.project.batches.values())
+    cars = scene.ledger.projects()[Slug("acme", "cars")].project_id
+    at = NOON + HOUR / 2
+    skipped = Observation(
+        project_id=cars, verdict=Verdict.SKIPPED, rule="held", started_at=at, observed_at=at
+    )
+    run_id = scene.ledger.begin_run(trigger="sync", started_at=at)
+    assert scene.ledger.record(run_id, [skipped]) == 1
+    assert scene.as_of(at)[:3] == (3, images, "carried")
+
+
+def _knowledge(scene: Scene, batch_id: str, at: datetime) -> str:
+    query = "SELECT knowledge FROM analytics.batch_as_of(%s, 'acme', 'cars') WHERE batch_id = %s"
+    ((knowledge,),) = scene.ask(query, at, batch_id)
+    return str(knowledge)
+
+
+def test_a_batch_whose_values_cannot_be_read_was_observed_until_they_last_were(scene: Scene) -> None:
+    scene.run(0)
+    second = scene.run(1)
+    third = scene.run(2, Fault.literal(_unusable(scene)))
+    scene.run(3, Fault.literal(_unusable(scene)))
+    unusable, *_ = scene.project.batches
+    moments = (second - HOUR / 2, second, second + HOUR / 2, third, third + HOUR / 2)
+    told = [_knowledge(scene, unusable, at) for at in moments]
+    assert told == ["observed", "observed", "carried", "carried", "carried"]
+
+
+def test_a_batch_that_the_list_leaves_out_is_carried_from_its_last_look_up_on(scene: Scene) -> None:
+    hidden, shown, _ = scene.project.batches
+    scene.run(0)
+    scene.project.append(hidden, images=7)
+    found_at = scene.run(1, Fault.without(hidden))
+    third = scene.run(1.2, Fault.without(hidden))
+    scene.run(1.4, Fault.without(hidden))
+    assert _knowledge(scene, hidden, found_at) == "observed"
+    assert _knowledge(scene, hidden, third + 0.1 * HOUR) == "carried"
+    assert _knowledge(scene, shown, third + 0.1 * HOUR) == "observed"
+
+
+def test_a_batch_that_is_missing_is_carried_from_where_it_was_last_there(scene: Scene) -> None:
+    missing, shown, _ = scene.project.batches
+    scene.run(0)
+    second = scene.run(1)
+    scene.source.faults.add(Fault.status(503), path=f"{LIST}/*", times=None)
+    scene.run(2, Fault.without(missing))
+    assert _knowledge(scene, missing, second) == "observed"
+    assert _knowledge(scene, missing, second + HOUR / 2) == "carried"
+    assert _knowledge(scene, shown, second + HOUR / 2) == "observed"
+
+
+def test_a_suspect_answer_is_no_observation_before_or_after(scene: Scene) -> None:
+    first = scene.run(0)
+    suspect = scene.run(1, Fault.literal('{"batches": []}'))
+    last = scene.run(1.2)
+    query = "SELECT DISTINCT observed_before, observed_after FROM analytics.batch_as_of(%s, 'acme', 'cars')"
+    for at in (suspect - 0.1 * HOUR, suspect, suspect + 0.1 * HOUR):
+        assert scene.ask(query, at) == [(first, last)]
+        assert scene.as_of(at)[3:] == (first, last)
+
+
+def test_the_past_of_one_project_is_that_of_its_workspace_only(scene: Scene) -> None:
+    at = scene.run(0)
+    query = "SELECT count(*) FROM analytics.batch_as_of(%s, %s, 'cars')"
+    assert scene.ask(query, at, "acme") == [(3,)]
+    assert scene.ask(query, at, "elsewhere") == [(0,)]
 
 
 def _unusable(scene: Scene) -> str:

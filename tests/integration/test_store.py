@@ -506,6 +506,9 @@ def test_batches_of_one_id_in_two_projects_are_two_batches(book: Book) -> None:
     assert applied.moves == Moves(changed=1, left=1, images_delta=1 - 7)
     assert book.ledger.known(book.project_id) == Known(frozenset({"b1"}))
     assert book.ledger.known(cars) == Known(frozenset({"b1", "b2"}))
+    then = "SELECT images FROM analytics.batch_as_of(%s, 'acme', %s) ORDER BY batch_id"
+    assert book.ask(then, a_minute(9), "cars") == [(3,), (3,)]
+    assert book.ask(then, a_minute(9), "ships") == [(6,), (0,)]
     query = "SELECT images, gone_at IS NULL FROM ledger.batch WHERE project_id = %s ORDER BY batch_id"
     assert book.ask(query, cars) == [(3, True), (3, True)]
     assert book.ask(query, book.project_id) == [(6, True), (0, False)]
@@ -643,6 +646,28 @@ def test_a_day_is_rolled_up_by_utc(book: Book) -> None:
         "SELECT day::text, batches, images, num_jobs, images_delta, num_jobs_delta, batches_entered, "
         "batches_left FROM ledger.project_day ORDER BY day"
     ) == [("2024-02-03", 1, 4, 1, 4, 1, 1, 0), ("2024-02-04", 1, 4, 0, 0, -1, 0, 0)]
+
+
+def test_a_body_that_is_here_already_is_not_even_locked(book: Book) -> None:
+    """Many projects share the empty list, and must not wait for one another."""
+    book.apply(a_batch(), body=b"shared")
+    with psycopg.connect(book.uri) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("SELECT FROM ledger.payload FOR UPDATE")
+        assert pool.submit(book.apply, a_batch(), body=b"shared").result(timeout=10)
+
+
+def test_a_body_that_another_project_stores_at_the_same_moment_is_written_once(book: Book) -> None:
+    body, query = b"shared", "SELECT ctid, xmin, body FROM ledger.payload"
+    with psycopg.connect(book.uri) as other, ThreadPoolExecutor(1) as pool:
+        digest = hashlib.sha256(body).digest()
+        other.execute("INSERT INTO ledger.payload (digest, body, body_bytes) VALUES (%s, '', 6)", [digest])
+        before = other.execute(query).fetchall()
+        waiting = pool.submit(book.apply, a_batch(), body=body)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.5)
+        other.commit()
+        assert waiting.result(timeout=10)
+    assert book.ask(query) == before
 
 
 def test_a_day_on_which_nothing_changed_is_not_written(book: Book) -> None:

@@ -1,8 +1,8 @@
 """
 Try each hand-made mutant of `table.toml` on a copy of the tree, with the fewest tests that should notice it.
 
-`python tests/mutants/run.py [PART ...]` tries those only whose file or reason has such a part; it ends with 1 if one
-survives that has no explanation, or if one is explained away that a test notices.
+`python tests/mutants/run.py [PART ...]` tries those only whose file or reason has such a part. It ends with 1
+if one survives that has no explanation, or if one is explained away that a test notices.
 """
 
 from __future__ import annotations
