@@ -361,7 +361,8 @@ class FreshnessSettings(_Section):
         default=None,
         description="The longest time between two trusted readings of a project, such as `2h`; 0 "
         "promises nothing. Unset: twice the longest time between two starts of `[schedule]`, and at least "
-        "2 hours. Set it where `sync` is started by cron less often than hourly.",
+        "2 hours. Set it where `sync` is started by cron less often than hourly. A change counts from the "
+        "next run on.",
     )
     max_ages: Annotated[tuple[_AgeRule, ...], BeforeValidator(_items)] = Field(
         default=(),

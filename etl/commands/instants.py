@@ -39,6 +39,19 @@ def instant_of(text: str, now: datetime) -> datetime:
         raise SettingsError(f"{text!r} is not an instant", remedy=_REMEDY) from None
 
 
+def past_instant_of(text: str, now: datetime) -> datetime:
+    """
+    Read an instant of which there is something to know.
+
+    Raises:
+        SettingsError: It is none, or is still to come.
+    """
+    at = instant_of(text, now)
+    if at > now:
+        raise SettingsError(f"{text} is still to come", remedy="name a moment that has been")
+    return at
+
+
 def is_ago(text: str) -> bool:
     """Say whether it is written as so long ago, such as -1d or now-90m."""
     return text[-1:].isalpha() and _AGO.fullmatch(text) is not None
@@ -79,7 +92,7 @@ def when_of(at: str | None, from_text: str | None, to_text: str | None, now: dat
     Read either an instant or a stretch of time.
 
     Raises:
-        SettingsError: Both are given, or one of them cannot be read.
+        SettingsError: Both are given, one of them cannot be read, or the instant is still to come.
     """
     if at is None:
         return span_of(from_text, to_text, now)
@@ -88,4 +101,4 @@ def when_of(at: str | None, from_text: str | None, to_text: str | None, now: dat
             "--at asks for one moment, --from and --to for what happened between two",
             remedy="leave out --at, or --from and --to",
         )
-    return instant_of(at, now)
+    return past_instant_of(at, now)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from etl.commands.assembly import open_database, prepare, utc_now
-from etl.commands.instants import Span, instant_of, span_of, when_of
+from etl.commands.instants import Span, past_instant_of, span_of, when_of
 from etl.commands.queries import reading
 from etl.errors import BatchledgerError
 from etl.report import PARTIAL
@@ -92,7 +92,7 @@ def diff(session: Session, slug: Slug, from_text: str, to_text: str, *, is_json:
     Show what changed between two instants.
 
     Raises:
-        SettingsError: They cannot be read.
+        SettingsError: They cannot be read, or are still to come.
         UnknownProjectError: The ledger does not know the project.
         BatchledgerError: It does not add up.
     """
@@ -101,7 +101,7 @@ def diff(session: Session, slug: Slug, from_text: str, to_text: str, *, is_json:
 
     now = utc_now()
     span_of(from_text, to_text, now)
-    from_at, to_at = instant_of(from_text, now), instant_of(to_text, now)
+    from_at, to_at = past_instant_of(from_text, now), past_instant_of(to_text, now)
     with _ledger(session) as connection:
         found = read(connection, slug, from_at, to_at)
     if is_json:
@@ -121,13 +121,13 @@ def explain(session: Session, slug: Slug, batch_id: str, at_text: str, *, is_jso
     Show where a number comes from.
 
     Raises:
-        SettingsError: The instant cannot be read.
+        SettingsError: The instant cannot be read, or is still to come.
         UnknownProjectError: The ledger does not know the project, or not the batch.
     """
     from etl.commands.queries.explain import explain as read
     from etl.commands.show.explain import explain as show
 
-    at = instant_of(at_text, utc_now())
+    at = past_instant_of(at_text, utc_now())
     with _ledger(session) as connection:
         found = read(connection, slug, batch_id, at)
     if is_json:

@@ -150,6 +150,23 @@ def _backfill() -> None:
         " WHERE trusted.observation_id = observation.observation_id"
         " AND trusted.verdict IN ('changed', 'unchanged')"
         " AND judged.gap_reasons IS NOT NULL"
+        # Nothing was promised yet, so only a stretch with a cause can be a gap; few have one.
+        " AND (EXISTS ("
+        "SELECT FROM ledger.observation AS untrusted"
+        " WHERE untrusted.project_id = trusted.project_id"
+        " AND untrusted.verdict IN ('failed', 'suspect', 'skipped')"
+        " AND untrusted.observed_at > coalesce(trusted.previous_at, '-infinity')"
+        " AND untrusted.observed_at < trusted.observed_at"
+        ") OR EXISTS ("
+        "SELECT FROM ledger.tick"
+        " WHERE tick.scheduled_at > coalesce(trusted.previous_at, '-infinity')"
+        " AND tick.scheduled_at < trusted.observed_at"
+        ") OR EXISTS ("
+        "SELECT FROM ledger.run"
+        " WHERE run.ended_at IS NULL"
+        " AND run.started_at > coalesce(trusted.previous_at, '-infinity')"
+        " AND run.started_at < trusted.observed_at"
+        "))"
     )
 
 

@@ -88,7 +88,26 @@ PROMISED: Final = {
         "num_jobs": "bigint",
         "error": "text",
     },
-    "gap": {"workspace": "text", "project": "text", "from_at": AT, "to_at": AT, "reason": "text"},
+    "gap": {
+        "workspace": "text",
+        "project": "text",
+        "from_at": AT,
+        "to_at": AT,
+        "reason": "text",
+        "reasons": "text[]",
+        "is_promise_broken": "boolean",
+    },
+    "freshness": {
+        "workspace": "text",
+        "project": "text",
+        "last_observed_at": AT,
+        "age_s": "double precision",
+        "max_age_s": "integer",
+        "is_kept": "boolean",
+        "kept_1d": "double precision",
+        "kept_7d": "double precision",
+        "kept_30d": "double precision",
+    },
     "invariant_violation": {
         "invariant": "text",
         "workspace": "text",
@@ -110,6 +129,35 @@ AS_OF: Final = {
     "observed_before": AT,
     "observed_after": AT,
 }
+CALLS: Final = {
+    "batch_as_of(now())": AS_OF,
+    "batch_as_of(now(), 'acme', 'cars')": AS_OF,
+    "project_as_of(now())": {
+        "workspace": "text",
+        "project": "text",
+        "batches": "integer",
+        "images": "bigint",
+        "num_jobs": "bigint",
+        "knowledge": "text",
+        "observed_before": AT,
+        "observed_after": AT,
+    },
+    "batch_diff(now(), now(), NULL, NULL)": {
+        "workspace": "text",
+        "project": "text",
+        "batch_id": "text",
+        "name": "text",
+        "change": "text",
+        "images_before": "integer",
+        "images_after": "integer",
+        "images_delta": "integer",
+        "num_jobs_before": "integer",
+        "num_jobs_after": "integer",
+        "num_jobs_delta": "integer",
+        "knowledge_before": "text",
+        "knowledge_after": "text",
+    },
+}
 _COLUMNS: Final = """
     SELECT attname, format_type(atttypid, NULL)
     FROM pg_attribute
@@ -129,9 +177,12 @@ def test_a_view_has_the_columns_that_are_promised(connection: psycopg.Connection
     assert PROMISED[view].items() <= columns.items()
 
 
-def test_the_past_has_the_columns_that_are_promised(connection: psycopg.Connection) -> None:
-    connection.execute("CREATE TEMPORARY VIEW past AS SELECT * FROM analytics.batch_as_of(now())")
-    assert AS_OF.items() <= dict(connection.execute(_COLUMNS, ("past",))).items()
+@pytest.mark.parametrize("call", CALLS)
+def test_the_past_has_the_columns_that_are_promised(connection: psycopg.Connection, call: str) -> None:
+    connection.execute(f"CREATE TEMPORARY VIEW past AS SELECT * FROM analytics.{call}".encode())
+    columns: dict[str, str] = dict(connection.execute(_COLUMNS, ("past",)))
+    connection.rollback()
+    assert CALLS[call].items() <= columns.items()
 
 
 def test_nothing_else_is_in_the_schema(connection: psycopg.Connection) -> None:
@@ -140,4 +191,5 @@ def test_nothing_else_is_in_the_schema(connection: psycopg.Connection) -> None:
         "SELECT relname FROM pg_class WHERE relnamespace = 'analytics'::regnamespace "
         "UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'analytics'::regnamespace"
     )
-    assert {name for (name,) in names} == {*PROMISED, "batch_as_of"}
+    functions = {call.partition("(")[0] for call in CALLS}
+    assert {name for (name,) in names} == {*PROMISED, *functions}

@@ -230,7 +230,7 @@ def test_a_run_for_named_projects_that_died_is_no_gap_of_the_others(scene: Scene
 class StoppingSource(WorldSource):
     """Asks its run to stop while the first list is being read."""
 
-    stop = Event()
+    stop: Event
 
     def batches(self, slug: Slug, *, etag: str | None, until: float) -> Answer:
         self.stop.set()
@@ -241,6 +241,7 @@ def test_a_project_that_a_stopped_run_did_not_get_to_has_a_gap(scene: Scene) -> 
     scene.run(0)
     scene.clock.at = NOON + 0.5 * HOUR
     source = StoppingSource(scene.world, scene.clock)
+    source.stop = Event()
     report = a_run(scene.ledger, [source], scene.clock, promise=scene.promise, stop=source.stop)
     (read,) = (one.slug.project for one in report.projects if one.verdict.is_trusted)
     (left_out,) = (one.slug.project for one in report.projects if not one.verdict.is_trusted)

@@ -48,7 +48,11 @@ BROKEN: Final = {
     f"UPDATE ledger.batch SET uploaded_at = now() WHERE batch_id = {A_BATCH}": {"current_row_is_last_change"},
     f"UPDATE ledger.batch SET changed_at = now() WHERE batch_id = {A_BATCH}": {"current_row_is_last_change"},
     f"UPDATE ledger.batch SET gone_at = now() WHERE {GONE}": {"current_row_is_last_change"},
-    f"UPDATE ledger.batch SET gone_at = NULL WHERE {GONE}": {"batches_balance", "current_row_is_last_change"},
+    f"UPDATE ledger.batch SET gone_at = NULL WHERE {GONE}": {
+        "batches_balance",
+        "current_row_is_last_change",
+        "settled_is_settled",
+    },
     f"DELETE FROM ledger.batch WHERE {GONE}": {"change_has_its_batch"},
     f"DELETE FROM ledger.batch WHERE batch_id = {A_BATCH}": {"change_has_its_batch", "batches_balance"},
     f"UPDATE ledger.batch_change SET images = images + 1 WHERE {A_CHANGE}": {
@@ -70,9 +74,10 @@ BROKEN: Final = {
     f"UPDATE ledger.batch_change SET changed_after = changed_after - interval '30 day' WHERE {A_CHANGE}": {
         "change_follows_from_the_one_before"
     },
-    "UPDATE ledger.observation SET verdict = 'suspect', rule = 'large_loss' "
+    "UPDATE ledger.observation SET verdict = 'suspect', rule = 'large_loss', gap_reasons = NULL "
     "WHERE observation_id = (SELECT min(observation_id) FROM ledger.batch_change WHERE kind = 'left')": {
-        "change_belongs_to_an_observation"
+        "change_belongs_to_an_observation",
+        "gap_is_told",
     },
     "UPDATE ledger.observation SET verdict = 'unchanged', rule = NULL "
     "WHERE observation_id = (SELECT min(observation_id) FROM ledger.batch_change WHERE kind = 'left')": {
@@ -98,7 +103,10 @@ BROKEN: Final = {
     f"previous_at = NULL, observed_at = observed_at - interval '9 day' WHERE {LAST}": {
         "observations_are_in_order"
     },
-    "DELETE FROM ledger.payload": {"payload_is_kept"},
+    "DELETE FROM ledger.payload": {"payload_is_kept", "look_up_is_kept"},
+    "DELETE FROM ledger.payload WHERE digest IN (SELECT digest FROM ledger.look_up)": {"look_up_is_kept"},
+    "UPDATE ledger.observation SET gap_reasons = NULL WHERE gap_reasons IS NOT NULL": {"gap_is_told"},
+    f"UPDATE ledger.batch SET carried_since = now() WHERE batch_id = {A_BATCH}": {"settled_is_settled"},
     f"UPDATE ledger.project_day SET images = images + 1 WHERE {LAST_DAY}": {"day_adds_up_its_changes"},
     f"UPDATE ledger.project_day SET num_jobs_delta = num_jobs_delta + 1 WHERE {LAST_DAY}": {
         "day_adds_up_its_changes"

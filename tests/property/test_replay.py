@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.retention import prune
@@ -22,6 +22,7 @@ __all__ = ["place"]
 acts = st.lists(st.one_of(steps, reads, reads, prunes), min_size=4, max_size=14)
 
 
+@settings(max_examples=settings().max_examples // 2)
 @given(acts=acts, rules=rules, has_etags=st.booleans())
 def test_a_history_that_was_pruned_comes_out_of_what_is_left(
     place: Place,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import psycopg
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from etl.database import connect, engine
@@ -184,6 +184,7 @@ acts = st.lists(st.one_of(steps, reads, quiets, quiets, prunes), min_size=3, max
 
 
 @pytest.mark.timeout(7200)
+@settings(max_examples=settings().max_examples // 2)
 @given(acts=acts, rules=rules, has_etags=st.booleans())
 def test_pruning_a_history_of_answers_keeps_what_it_answers(
     place: Place,
@@ -305,6 +306,7 @@ def _observation(state: ProjectState, what: str, now: datetime) -> Observation:
 
 @pytest.mark.timeout(7200)  # For the profile that tries many.
 @example(acts=[Happening(what, 1, 0) for what in ("unchanged", "held", "unchanged")])
+@settings(max_examples=settings().max_examples // 2)
 @given(acts=st.lists(st.one_of(happenings, happenings, happenings, prunes), min_size=4, max_size=40))
 def test_pruning_what_happens_around_readings_keeps_every_gap(
     place: Place, acts: list[Happening | Prune]

@@ -14,7 +14,7 @@ from etl.config import engine_url, load, places, required_keys, secrets_of
 from etl.errors import SettingsError
 from etl.guard import GuardRules
 from etl.records import Slug
-from etl.selection import ProjectFilter
+from etl.selection import ProjectFilter, Promise
 from etl.settings import Settings
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def test_every_setting_can_be_set_by_its_variable(tmp_path: Path) -> None:
         "BATCHLEDGER_LOG__FORMAT": "JSON",
         "BATCHLEDGER_LOG__LEVEL": "Debug",
         "BATCHLEDGER_PROJECTS": "acme/*",
+        "BATCHLEDGER_FRESHNESS__MAX_AGES": "acme/*=7d",
+        "BATCHLEDGER_RETENTION__UNCHANGED": "40d",
         "BATCHLEDGER_HOME": "home",
         "BATCHLEDGER_GUARD__MAX_LOSS_SHARE": "0.9",
         "BATCHLEDGER_SOURCE__MAX_BODY_BYTES": "2048",
@@ -649,3 +651,21 @@ def test_settings_cannot_be_changed_afterwards(tmp_path: Path) -> None:
     settings = load({}, tmp_path)
     with pytest.raises(ValueError, match="frozen"):
         settings.sync.concurrency = 1
+
+
+# How old numbers may become.
+
+
+def test_the_first_rule_that_matches_says_how_old_a_project_may_become(tmp_path: Path) -> None:
+    settings = load({"BATCHLEDGER_FRESHNESS__MAX_AGES": "acme/old=0, acme/*=1d12h"}, tmp_path)
+    assert settings.freshness.max_ages == (("acme/old", timedelta(0)), ("acme/*", timedelta(hours=36)))
+    rules = [(pattern, int(age.total_seconds())) for pattern, age in settings.freshness.max_ages]
+    promise = Promise(7200, rules)
+    assert [promise.of(Slug("acme", name)) for name in ("old", "cars")] == [None, 129_600]
+    assert promise.of(Slug("globex", "cars")) == 7200
+    assert Promise().of(Slug("globex", "cars")) is None
+
+
+def test_a_rule_of_freshness_without_an_age_says_how_to_write_one(tmp_path: Path) -> None:
+    (fault,) = faults({"BATCHLEDGER_FRESHNESS__MAX_AGES": "acme/cars"}, tmp_path)
+    assert "workspace/project=age" in fault

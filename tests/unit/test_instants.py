@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from etl.commands.instants import Span, as_word, instant_of, span_of, when_of
+from etl.commands.instants import Span, as_word, instant_of, past_instant_of, span_of, when_of
 from etl.errors import SettingsError
 
 NOW: Final = datetime(2026, 11, 20, 15, 30, 1, 5, tzinfo=UTC)
@@ -75,3 +75,10 @@ def test_one_moment_and_a_stretch_of_time_exclude_each_other(
     assert when_of(None, from_text, to_text, NOW) == span_of(from_text, to_text, NOW)
     with pytest.raises(SettingsError, match="--at asks for one moment"):
         when_of("now", from_text, to_text, NOW)
+
+
+def test_of_a_moment_that_is_still_to_come_nothing_is_said() -> None:
+    assert past_instant_of("now", NOW) == NOW
+    for ask in (past_instant_of, lambda text, now: when_of(text, None, None, now)):
+        with pytest.raises(SettingsError, match="2027-01-01 is still to come"):
+            ask("2027-01-01", NOW)

@@ -69,8 +69,8 @@ _REPORT: Final = (
     "it from a backup, or report it with this output"
 )
 _ARCHIVE: Final = (
-    "restore the rows of ledger.payload from a backup; without them the numbers stand, and cannot be "
-    "replayed from there on; report it unless somebody deleted them by hand"
+    "restore the rows of ledger.payload from a backup; without them the numbers cannot be replayed from "
+    "there on, though they may be right; report it unless somebody deleted them by hand"
 )
 
 INVARIANTS: Final[Mapping[str, Invariant]] = MappingProxyType(

@@ -58,8 +58,10 @@ def _line(out: Console, verdict: str, colour: str, told: str) -> None:
 
 def _told(cause: Cause, differing: dict[str, int]) -> list[str]:
     what = f"{cause.what}, {_columns(cause.differences)}" if cause.differences else cause.what
-    counts = ", ".join(f"{count} {table}" for table, count in differing.items())
-    return [f"first difference: {_origin(cause)}", what, f"rows that differ: {counts or 'none'}"]
+    counts = ", ".join(f"{count} {table}" for table, count in differing.items()) or "none"
+    # Without an answer the rest cannot come out the same, whether or not anything else is wrong.
+    follows = "" if cause.differences else "; those after it may follow from it, see `batchledger verify`"
+    return [f"first difference: {_origin(cause)}", what, f"rows that differ: {counts}{follows}"]
 
 
 def _origin(cause: Cause) -> str:

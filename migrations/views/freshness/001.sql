@@ -28,10 +28,7 @@ CROSS JOIN LATERAL (
         SELECT
             span.days,
             -- Nothing is promised before a project is known, nor while it is paused.
-            1 - coalesce(broken.seconds, 0) / nullif(
-                extract(EPOCH FROM now() - span.from_at) - coalesce(paused.seconds, 0),
-                0
-            )::double precision AS share
+            1 - least(coalesce(broken.seconds, 0), promised.seconds) / nullif(promised.seconds, 0) AS share
         FROM (
             SELECT
                 length.days,
@@ -54,6 +51,7 @@ CROSS JOIN LATERAL (
                     now() - make_interval(secs => open.late_s),
                     now()
                 WHERE open.late_s IS NOT NULL
+                    AND project.is_tracked
             ) AS late
         ) AS broken
         CROSS JOIN LATERAL (
@@ -65,6 +63,10 @@ CROSS JOIN LATERAL (
             WHERE pause.project_id = project.project_id
                 AND coalesce(pause.to_at, now()) > span.from_at
         ) AS paused
+        CROSS JOIN LATERAL (
+            SELECT
+                extract(EPOCH FROM now() - span.from_at)::double precision - coalesce(paused.seconds, 0) AS seconds
+        ) AS promised
         WHERE project.max_age_s IS NOT NULL
     ) AS window_share
 ) AS kept;

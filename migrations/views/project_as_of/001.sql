@@ -85,4 +85,4 @@ AS $$
         OR before.observed_at IS NOT NULL
 $$;
 
-COMMENT ON FUNCTION analytics.project_as_of(timestamptz) IS 'One project as it stood at an instant, if it was known by then. knowledge: observed (seen before and after, unchanged, all of it), carried (as last believed; nobody looked since, or something changed around the instant, or is pending), unknown (it had never been observed: NULL counts). observed_before and observed_after are the trusted observations around the instant; NULL: there is none.';
+COMMENT ON FUNCTION analytics.project_as_of(timestamptz) IS 'One project as it stood at an instant, if it was known by then. knowledge: observed (seen before and after, unchanged, all of it that could be used), carried (as last believed; nobody looked since, or something changed around the instant, or is pending), unknown (it had never been observed: NULL counts). observed_before and observed_after are the trusted observations around the instant; NULL: there is none.';

@@ -16,7 +16,6 @@ SET search_path = pg_catalog
 AS $$
 DECLARE
     since timestamptz;
-    promised_since timestamptz;
     promised_s integer;
 BEGIN
     -- Before the first observation a project was due from the moment on at which it became known.
@@ -79,17 +78,33 @@ BEGIN
         GROUP BY caused.reason
     ) AS cause;
 
-    -- Nothing is promised of a paused project, and the promise begins anew when it is followed again.
-    SELECT greatest(since, max(coalesce(pause.to_at, 'infinity')))
-    INTO promised_since
-    FROM ledger.pause
-    WHERE pause.project_id = stretch.of_project
-        AND pause.from_at < stretch.to_at
-        AND coalesce(pause.to_at, 'infinity') > since;
+    -- Nothing is promised of a paused project, and the promise begins anew when it is followed again: of the pieces
+    -- between pauses the longest counts.
+    SELECT max(extract(EPOCH FROM piece.ends_at - piece.begins_at)) - promised_s
+    INTO late_s
+    FROM (
+        SELECT
+            begun.at AS begins_at,
+            least(stretch.to_at, min(pause.from_at)) AS ends_at
+        FROM (
+            SELECT since AS at
+            UNION ALL
+            SELECT pause.to_at
+            FROM ledger.pause
+            WHERE pause.project_id = stretch.of_project
+                AND pause.to_at > since
+                AND pause.to_at < stretch.to_at
+        ) AS begun
+        LEFT JOIN ledger.pause
+            ON pause.project_id = stretch.of_project
+            AND coalesce(pause.to_at, 'infinity') > begun.at
+        GROUP BY begun.at
+    ) AS piece;
 
-    IF isfinite(promised_since) AND stretch.to_at - promised_since > make_interval(secs => promised_s) THEN
-        late_s := extract(EPOCH FROM stretch.to_at - promised_since) - promised_s;
+    IF late_s > 0 THEN
         gap_reasons := coalesce(gap_reasons, ARRAY['no run']);
+    ELSE
+        late_s := NULL;
     END IF;
     RETURN NEXT;
 END
