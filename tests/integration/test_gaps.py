@@ -307,6 +307,42 @@ def test_a_pause_is_told_when_it_began_and_what_came_in_it_after_that(scene: Sce
     assert scene.gaps()[-1][2] == ["project paused", "failed: TransientError"]
 
 
+def test_a_pause_that_is_over_is_nothing_to_what_comes_later(scene: Scene) -> None:
+    scene.run(0)
+    scene.run(1, projects=["acme/*", "!acme/cars"])
+    followed_at = scene.run(2)
+    for hour in (3, 4, 5):
+        scene.run(hour)
+    assert [(to_at, reasons) for _, to_at, reasons in scene.gaps()] == [(followed_at, ["project paused"])]
+
+
+def test_a_promise_that_was_broken_before_a_pause_or_after_it_was_broken(scene: Scene) -> None:
+    broken = "SELECT is_promise_broken FROM analytics.gap WHERE to_at = %s"
+    scene.run(0)
+    scene.run(3, projects=["acme/*", "!acme/cars"])
+    assert scene.ask(broken, scene.run(4)) == [(True,)]
+    scene.run(5, projects=["acme/*", "!acme/cars"])
+    scene.run(6, Fault.status(500))
+    assert scene.ask(broken, scene.run(9)) == [(True,)]
+    scene.run(10, projects=["acme/*", "!acme/cars"])
+    scene.run(11, Fault.status(500))
+    assert scene.ask(broken, scene.run(12)) == [(False,)]
+
+
+def test_failures_that_were_folded_are_told_by_the_first_of_them(scene: Scene) -> None:
+    scene.run(0)
+    first = scene.run(0.2, Fault.status(500))
+    scene.tick(0.3, "missed")
+    last = scene.run(0.4, Fault.status(500))
+    with psycopg.connect(as_owner(scene.uri)) as connection:
+        connection.execute("DELETE FROM ledger.observation WHERE observed_at = %s", [first])
+        connection.execute(
+            "UPDATE ledger.observation SET span_from = %s, span_count = 2 WHERE observed_at = %s",
+            [first, last],
+        )
+    assert [reasons for _, _, reasons in scene.gaps()] == [["failed: TransientError", "missed"]]
+
+
 def test_after_each_pause_the_promise_begins_anew(scene: Scene) -> None:
     before = scene.run(0)
     scene.run(1, projects=["acme/*", "!acme/cars"])
@@ -360,6 +396,9 @@ def test_without_a_promise_no_stretch_is_too_long(scene: Scene) -> None:
     scene.run(0)
     scene.run(48)
     assert scene.gaps() == []
+    assert scene.ask("SELECT is_kept, kept_1d, kept_30d FROM analytics.freshness WHERE project = 'cars'") == [
+        (None, None, None)
+    ]
     assert [
         project for (project,) in scene.ask("SELECT project FROM analytics.gap WHERE to_at IS NOT NULL")
     ] == ["drones"]
@@ -401,6 +440,26 @@ def test_freshness_is_the_age_beside_the_promise_and_the_share_of_time_in_which_
     # Of 72 hours known, between the ninth and the thirtieth all but the promised hour and a half.
     assert week == pytest.approx(1 - 19.5 / 72, abs=0.001)
     assert month == pytest.approx(week, abs=0.000001)
+
+
+def test_a_share_is_that_of_its_days_and_neither_pauses_nor_delays_of_others_count(today: Scene) -> None:
+    today.run(0)
+    today.run(1, projects=["acme/*", "!acme/cars"])
+    for hour in (*range(5, 41), *range(60, 72)):
+        today.run(hour)
+    today.run(71.9)
+    ((day, week),) = today.ask("SELECT kept_1d, kept_7d FROM analytics.freshness WHERE project = 'cars'")
+    # Late from an hour and a half after the fortieth hour until the sixtieth; the last day began at the 48th.
+    assert day == pytest.approx(1 - 12 / 24, abs=0.001)
+    assert week == pytest.approx(1 - 18.5 / (72 - 4), abs=0.001)
+
+
+def test_a_failure_makes_no_number_fresh(today: Scene) -> None:
+    read_at = today.run(0)
+    today.run(1, Fault.status(500))
+    assert today.ask("SELECT last_observed_at FROM analytics.freshness WHERE project = 'cars'") == [
+        (read_at,)
+    ]
 
 
 def test_a_promise_that_is_broken_now_says_so_and_counts_until_now(today: Scene) -> None:
@@ -567,5 +626,21 @@ def test_a_diff_says_what_became_of_each_batch_and_adds_up(scene: Scene) -> None
     assert scene.ask(query, after, after) == []
     scene.project.restore(left)
     back = scene.run(2)
-    assert [row[:2] for row in scene.ask(query, after, back)] == [(left, "returned")]
+    assert scene.ask(query, after, back) == [(left, "returned", None, lost, lost)]
     assert left not in {row[0] for row in scene.ask(query, before, back)}
+
+
+def test_a_diff_names_a_batch_as_it_is_called_now_or_was_called_at_last(scene: Scene) -> None:
+    before = scene.run(0)
+    renamed, left, _ = scene.project.batches
+    called = scene.project.batches[left].name
+    scene.project.rename(renamed, "another name")
+    scene.project.delete(left)
+    entered = scene.project.upload(images=9)
+    after = scene.run(1)
+    query = "SELECT batch_id, name FROM analytics.batch_diff(%s, %s, 'acme', 'cars')"
+    assert dict(scene.ask(query, before, after)) == {
+        renamed: "another name",
+        left: called,
+        entered.id: entered.name,
+    }

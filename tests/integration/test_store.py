@@ -509,6 +509,8 @@ def test_batches_of_one_id_in_two_projects_are_two_batches(book: Book) -> None:
     then = "SELECT images FROM analytics.batch_as_of(%s, 'acme', %s) ORDER BY batch_id"
     assert book.ask(then, a_minute(9), "cars") == [(3,), (3,)]
     assert book.ask(then, a_minute(9), "ships") == [(6,), (0,)]
+    diff = "SELECT project, batch_id, change FROM analytics.batch_diff(%s, %s, NULL, NULL) ORDER BY batch_id"
+    assert book.ask(diff, a_minute(2), a_minute(9)) == [("ships", "b1", "grown"), ("ships", "b2", "left")]
     query = "SELECT images, gone_at IS NULL FROM ledger.batch WHERE project_id = %s ORDER BY batch_id"
     assert book.ask(query, cars) == [(3, True), (3, True)]
     assert book.ask(query, book.project_id) == [(6, True), (0, False)]
