@@ -504,6 +504,38 @@ def test_while_anything_of_it_is_pending_a_project_is_not_observed(scene: Scene)
     assert scene.as_of(last)[2] == "observed"
 
 
+def test_between_folded_answers_all_is_as_the_first_and_the_last_of_them_saw_it(scene: Scene) -> None:
+    """Also where a gap came before them: it ended with the first."""
+    before = scene.run(0)
+    scene.run(0.5, Fault.status(500))
+    first, middle, last = (scene.run(hour) for hour in (1, 2, 3))
+    with psycopg.connect(as_owner(scene.uri)) as connection:
+        ours = (
+            "observed_at = %s AND project_id = (SELECT project_id FROM ledger.project WHERE project = 'cars')"
+        )
+        connection.execute(
+            "UPDATE ledger.observation AS folded SET span_from = first.observed_at, span_count = 3, "
+            "previous_at = first.previous_at, gap_reasons = first.gap_reasons, late_s = first.late_s "
+            "FROM ledger.observation AS first WHERE first.observed_at = %s "
+            "AND first.project_id = folded.project_id AND folded.observed_at = %s",
+            [first, last],
+        )
+        for at in (first, middle):
+            connection.execute(f"DELETE FROM ledger.observation WHERE {ours}", [at])
+    query = (
+        "SELECT DISTINCT knowledge, observed_before, observed_after "
+        "FROM analytics.batch_as_of(%s, 'acme', 'cars')"
+    )
+    for at, told in {
+        before + 0.7 * HOUR: ("carried", before, first),
+        first: ("observed", first, last),
+        middle: ("observed", first, last),
+        last: ("observed", last, None),
+    }.items():
+        assert scene.ask(query, at) == [told]
+        assert scene.as_of(at)[2:] == told
+
+
 def test_between_two_answers_that_differ_a_project_is_carried(scene: Scene) -> None:
     first = scene.run(0)
     scene.project.append(next(iter(scene.project.batches)), images=7)
