@@ -59,8 +59,146 @@ def _text(name: str, comment: str, *, nullable: bool = True) -> Column[Any]:
     return Column(name, Text, nullable=nullable, comment=comment)
 
 
+def _id(name: str, comment: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, Text(collation="C"), nullable=nullable, comment=comment)
+
+
 def _batch_id(comment: str, *, nullable: bool = False) -> Column[Any]:
-    return Column("batch_id", Text(collation="C"), nullable=nullable, comment=comment)
+    return _id("batch_id", comment, nullable=nullable)
+
+
+def _job_id(comment: str) -> Column[Any]:
+    return _id("job_id", comment)
+
+
+def _job_totals(which: str, *, is_known: bool = False) -> tuple[Column[Any], ...]:
+    """Make the columns that count jobs and the images in them; `is_known` starts them at 0."""
+    unknown = "" if is_known else "; NULL: they were never read"
+    default = text("0") if is_known else None
+    return (
+        Column(
+            "jobs",
+            Integer,
+            nullable=not is_known,
+            server_default=default,
+            comment=f"Annotation jobs {which}{unknown}.",
+        ),
+        *(
+            Column(
+                name,
+                BigInteger,
+                nullable=not is_known,
+                server_default=default,
+                comment=f"{what}{unknown}.",
+            )
+            for name, what in (
+                ("job_images", "Images in those jobs"),
+                ("annotated", "Images in those jobs that are annotated"),
+                ("approved", "Images in those jobs that a reviewer approved"),
+                ("rejected", "Images in those jobs that a reviewer rejected"),
+            )
+        ),
+    )
+
+
+def _flows(default: str | None = None) -> tuple[Column[Any], ...]:
+    """Make the columns that say where images came from and went; NULL unless there is a default."""
+    rest = "" if default else "; NULL: nothing was compared, or with nothing"
+    return tuple(
+        Column(
+            name,
+            BigInteger if default else Integer,
+            nullable=default is None,
+            server_default=None if default is None else text(default),
+            comment=f"{what}{rest}.",
+        )
+        for name, what in (
+            ("intake", "Images that came new into batches, as far as can be told"),
+            ("moved", "Images that left one batch while as many entered another, so that they likely moved"),
+            ("assigned", "Images that left batches for jobs"),
+            ("unassigned", "Images that came back into batches from jobs"),
+            ("removed", "Images that left batches for neither a job nor another batch"),
+        )
+    )
+
+
+def _work(default: str | None = None) -> tuple[Column[Any], ...]:
+    """Make the columns that count what labellers and reviewers did; NULL unless there is a default."""
+    rest = "" if default else "; NULL: the jobs were not compared, or with nothing"
+    return tuple(
+        Column(
+            f"{name}_work",
+            BigInteger if default else Integer,
+            nullable=default is None,
+            server_default=None if default is None else text(default),
+            comment=f"How many more images of the jobs that are there are {name}{rest}.",
+        )
+        for name in ("annotated", "approved", "rejected")
+    )
+
+
+def _subject() -> Column[Any]:
+    return Column(
+        "subject",
+        Text,
+        nullable=False,
+        server_default=text("'batch'"),
+        comment="What it is about: batch or job.",
+    )
+
+
+def _absence() -> tuple[Column[Any], ...]:
+    """Make the columns that say whether a batch or job is there, and how that is known."""
+    return (
+        _at(
+            "missing_since",
+            "First observation of the present absence; NULL: it was there when last observed.",
+            nullable=True,
+        ),
+        _at(
+            "present_at",
+            "Last observation that saw it before that absence; NULL as for missing_since.",
+            nullable=True,
+        ),
+        _at(
+            "unlisted_since",
+            "First observation whose list left it out while a look-up found it; NULL: the list has it.",
+            nullable=True,
+        ),
+        _at(
+            "carried_since",
+            "First observation that showed it without usable values; NULL: its values are as last observed.",
+            nullable=True,
+        ),
+        _at("gone_at", "Observation that confirmed its absence; NULL: it is not gone.", nullable=True),
+    )
+
+
+def _job_counts(which: str) -> tuple[Column[Any], ...]:
+    return (
+        _count("images", f"Images in the job{which}."),
+        *(
+            _count(
+                name, f"Images in the job that {what}{which}; NULL: the source does not say.", nullable=True
+            )
+            for name, what in (
+                ("annotated", "are annotated"),
+                ("unannotated", "are not annotated yet"),
+                ("approved", "a reviewer approved"),
+                ("rejected", "a reviewer rejected"),
+            )
+        ),
+    )
+
+
+def _people() -> tuple[Column[Any], ...]:
+    return tuple(
+        _text(name, f"{who}, as the settings let it be kept: NULL, a pseudonym, or as the source has it.")
+        for name, who in (("labeler", "Who annotates"), ("reviewer", "Who reviews"))
+    )
+
+
+_SUBJECT: Final = "subject IN ('batch', 'job')"
 
 
 run: Final = Table(
@@ -160,6 +298,12 @@ project: Final = Table(
         "Promised: no more than so many seconds between two trusted observations; NULL: nothing is promised.",
         nullable=True,
     ),
+    _at("jobs_since", "First trusted reading of its jobs; NULL: they were never read.", nullable=True),
+    *_job_totals("that are not gone, as last believed", is_known=True),
+    Column("jobs_digest", LargeBinary, comment="As digest, of the list of jobs."),
+    _text("jobs_etag", "As etag, of the list of jobs."),
+    _at("jobs_loss_suspected_since", "As loss_suspected_since, of the list of jobs.", nullable=True),
+    Column("jobs_settled", Boolean, comment="As is_settled, of the list of jobs."),
     UniqueConstraint("workspace", "project"),
     comment="One project of a workspace, with its totals as last believed.",
 )
@@ -258,6 +402,42 @@ observation: Final = Table(
         Double,
         comment="Seconds by which it came later than promised; NULL: in time, or nothing was promised.",
     ),
+    _text(
+        "jobs_verdict",
+        "Of the list of jobs: changed, unchanged (both trusted), suspect, failed; NULL: it was not asked "
+        "for.",
+    ),
+    _text("jobs_rule", "As rule, of the list of jobs."),
+    _at(
+        "jobs_at", "When its answer, or its failure, was complete; NULL: it was not asked for.", nullable=True
+    ),
+    _at(
+        "jobs_previous_at",
+        "jobs_at of the trusted reading of the jobs before it; NULL: there is none.",
+        nullable=True,
+    ),
+    Column("jobs_http_status", SmallInteger, comment="As http_status, of the list of jobs."),
+    _count("jobs_body_bytes", "As body_bytes, of the list of jobs.", nullable=True),
+    Column(
+        "jobs_digest",
+        LargeBinary,
+        comment="SHA-256 of the list of jobs as kept, without what is not to be kept of people; NULL as for "
+        "digest.",
+    ),
+    *_job_totals("that are not gone, as believed after it"),
+    _count(
+        "jobs_changes",
+        "Rows of the history of jobs that it appended; NULL: none was compared.",
+        nullable=True,
+    ),
+    _text("jobs_error_class", "Kind of the error; NULL: the jobs did not fail."),
+    _text("jobs_error", "What went wrong with the jobs, without secrets; NULL: nothing."),
+    Column("jobs_surroundings", JSONB, comment="As surroundings, of the list of jobs."),
+    Column(
+        "jobs_settled", Boolean, comment="As is_settled, of the list of jobs; NULL: they were never read."
+    ),
+    *_flows(),
+    *_work(),
     _at(
         "span_from",
         "observed_at of the first of the observations folded into it; NULL: it stands for itself.",
@@ -297,6 +477,14 @@ observation: Final = Table(
         name="span",
     ),
     CheckConstraint("(error_class IS NOT NULL) = (verdict = 'failed')", name="error"),
+    CheckConstraint(
+        "jobs_verdict IN ('changed', 'unchanged', 'suspect', 'failed') AND jobs_at IS NOT NULL"
+        " OR jobs_verdict IS NULL AND jobs_at IS NULL",
+        name="jobs_verdict",
+    ),
+    CheckConstraint("(jobs_rule IS NOT NULL) = (jobs_verdict = 'suspect')", name="jobs_rule"),
+    CheckConstraint("(jobs_error_class IS NOT NULL) = (jobs_verdict = 'failed')", name="jobs_error"),
+    CheckConstraint("jobs_previous_at < jobs_at", name="jobs_previous"),
     CheckConstraint("started_at <= observed_at", name="order"),
     CheckConstraint("previous_at < observed_at", name="previous"),
     comment="One attempt, in one run, to read one project.",
@@ -321,27 +509,7 @@ batch: Final = Table(
     ),
     _at("first_seen_at", "observed_at of the observation that first saw it."),
     _at("changed_at", "observed_at of the observation that made its last change."),
-    _at(
-        "missing_since",
-        "First observation of the present absence; NULL: it was there when last observed.",
-        nullable=True,
-    ),
-    _at(
-        "present_at",
-        "Last observation that saw it before that absence; NULL as for missing_since.",
-        nullable=True,
-    ),
-    _at(
-        "unlisted_since",
-        "First observation whose list left it out while a look-up found it; NULL: the list has it.",
-        nullable=True,
-    ),
-    _at(
-        "carried_since",
-        "First observation that showed it without usable values; NULL: its values are as last observed.",
-        nullable=True,
-    ),
-    _at("gone_at", "Observation that confirmed its absence; NULL: it is not gone.", nullable=True),
+    *_absence(),
     Column("extra", JSONB, comment="Every field that we do not know by name; NULL: none."),
     PrimaryKeyConstraint("project_id", "batch_id"),
     CheckConstraint("images >= 0 AND num_jobs >= 0", name="counts"),
@@ -384,6 +552,70 @@ batch_change: Final = Table(
     comment="One change of one batch against the last trusted observation of it. Append-only.",
 )
 
+job: Final = Table(
+    "job",
+    metadata,
+    Column("project_id", Integer, nullable=False, comment="The project that the job belongs to."),
+    _job_id("Roboflow's id of the annotation job."),
+    _text("name", "Name; NULL: the source does not say."),
+    _text("status", "Status in the source's own words, such as assigned or complete; NULL: it does not say."),
+    _batch_id("Batch that it was made from; NULL: the source does not say.", nullable=True),
+    *_job_counts("; 0 once it is gone"),
+    *_people(),
+    _at(
+        "created_at",
+        "When it was made, floored to the microsecond; NULL: the source does not say.",
+        nullable=True,
+    ),
+    _at("first_seen_at", "jobs_at of the observation that first saw it."),
+    _at("changed_at", "jobs_at of the observation that made its last change."),
+    *_absence(),
+    Column("extra", JSONB, comment="Every field that we do not know by name; NULL: none."),
+    PrimaryKeyConstraint("project_id", "job_id"),
+    Index("ix_job_project_id_batch_id", "project_id", "batch_id"),
+    CheckConstraint(
+        "images >= 0 AND annotated >= 0 AND unannotated >= 0 AND approved >= 0 AND rejected >= 0",
+        name="counts",
+    ),
+    CheckConstraint("(missing_since IS NULL) = (present_at IS NULL)", name="missing"),
+    CheckConstraint("gone_at IS NULL OR (missing_since IS NOT NULL AND images = 0)", name="gone"),
+    comment="One annotation job, as last believed.",
+    postgresql_with={"fillfactor": 90},
+)
+
+job_change: Final = Table(
+    "job_change",
+    metadata,
+    Column("project_id", Integer, nullable=False, comment="The project that the job belongs to."),
+    _job_id("Roboflow's id of the annotation job."),
+    Column("observation_id", BigInteger, nullable=False, comment="The observation that saw the change."),
+    _text(
+        "kind",
+        "entered, changed, renamed (only the name), left (confirmed absent), returned.",
+        nullable=False,
+    ),
+    _text("name", "Name after the change; NULL: the source does not say."),
+    _text("status", "Status after the change; NULL: the source does not say."),
+    _batch_id("Batch that it was made from; NULL: the source does not say.", nullable=True),
+    *_job_counts(" after the change; 0 when it left"),
+    *_people(),
+    _at("created_at", "When it was made; NULL: the source does not say.", nullable=True),
+    _count("images_delta", "Images after less images before."),
+    _count("annotated_delta", "The same of annotated ones, NULL counted as 0."),
+    _count("approved_delta", "The same of approved ones, NULL counted as 0."),
+    _count("rejected_delta", "The same of rejected ones, NULL counted as 0."),
+    _at("observed_at", "When the change was seen: it fell in (changed_after, observed_at]."),
+    _at(
+        "changed_after",
+        "Last observation of the state before; NULL: the jobs had never been read.",
+        nullable=True,
+    ),
+    PrimaryKeyConstraint("project_id", "job_id", "observation_id"),
+    CheckConstraint("kind IN ('entered', 'changed', 'renamed', 'left', 'returned')", name="kind"),
+    CheckConstraint("changed_after < observed_at", name="interval"),
+    comment="One change of one annotation job against the last trusted reading of it. Append-only.",
+)
+
 project_day: Final = Table(
     "project_day",
     metadata,
@@ -396,6 +628,19 @@ project_day: Final = Table(
     _sum("num_jobs_delta", "Sum of the day's changes of jobs."),
     _count("batches_entered", "Batches that entered or returned on the day."),
     _count("batches_left", "Batches that left on the day."),
+    *_job_totals("that were not gone when the day's last change was seen"),
+    *(
+        Column(
+            f"{name}_delta",
+            BigInteger,
+            nullable=False,
+            server_default=text("0"),
+            comment=f"Sum of the day's changes of {name}.",
+        )
+        for name in ("job_images", "annotated", "approved", "rejected")
+    ),
+    *_flows("0"),
+    *_work("0"),
     PrimaryKeyConstraint("project_id", "day"),
     comment="One project and UTC day on which something changed; a day without a row changed nothing.",
 )
@@ -421,11 +666,13 @@ reject: Final = Table(
         nullable=False,
         comment="The observation that received it.",
     ),
+    _subject(),
     _count("position", "Place in the list, from 0."),
-    _batch_id("Id of the batch that it tells of; NULL: not readable.", nullable=True),
+    _id("record_id", "Id of the batch or job that it tells of; NULL: not readable.", nullable=True),
     _text("reason", "Why it could not be used.", nullable=False),
     _text("raw", "The record as received.", nullable=False),
-    PrimaryKeyConstraint("observation_id", "position"),
+    PrimaryKeyConstraint("observation_id", "subject", "position"),
+    CheckConstraint(_SUBJECT, name="subject"),
     comment="One record of a list that could not be used.",
 )
 
@@ -439,17 +686,19 @@ look_up: Final = Table(
         nullable=False,
         comment="The observation that asked.",
     ),
-    _batch_id("The batch that was asked for."),
+    _subject(),
+    _id("record_id", "The batch or job that was asked for."),
     _text(
         "outcome",
         "found, not_found, inconclusive (it told nothing), accepted (an operator took its absence for true).",
         nullable=False,
     ),
     Column("digest", LargeBinary, comment="SHA-256 of the body that answered; NULL: there was none."),
-    PrimaryKeyConstraint("observation_id", "batch_id"),
+    PrimaryKeyConstraint("observation_id", "subject", "record_id"),
+    CheckConstraint(_SUBJECT, name="subject"),
     CheckConstraint("outcome IN ('found', 'not_found', 'inconclusive', 'accepted')", name="outcome"),
     CheckConstraint("(digest IS NOT NULL) = (outcome = 'found')", name="digest"),
-    comment="One batch that an observation asked for on its own, and what came of it.",
+    comment="One batch or job that an observation asked for on its own, and what came of it.",
 )
 
 pause: Final = Table(
