@@ -61,7 +61,7 @@ class Received(msgspec.Struct, frozen=True):
     @property
     def accepted(self) -> frozenset[str]:
         """The batches whose absence an operator accepted."""
-        return frozenset(one.batch_id for one in self.look_ups if one.outcome == "accepted")
+        return frozenset(one.record_id for one in self.look_ups if one.outcome == "accepted")
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -114,7 +114,7 @@ def received(connection: Connection, kept: Kept) -> Received:
     """
     listed, *others = _answers(connection, kept)
     look_ups = tuple(
-        LookedUp(one.batch_id, one.outcome, None if one.digest is None else _unpacked(one.digest, one.body))
+        LookedUp(one.record_id, one.outcome, None if one.digest is None else _unpacked(one.digest, one.body))
         for one in others
     )
     return Received(_unpacked(listed.digest, listed.body), look_ups)
@@ -168,7 +168,7 @@ class ArchiveSource:
     def __init__(self, kept: Kept, told: Received) -> None:
         self._kept = kept
         self._body = told.body
-        self._look_ups: Mapping[str, LookedUp] = {one.batch_id: one for one in told.look_ups}
+        self._look_ups: Mapping[str, LookedUp] = {one.record_id: one for one in told.look_ups}
 
     def root(self, *, until: float) -> Answer:  # noqa: ARG002 - as the port has it; also below.
         """Refuse: no observation asks for it."""

@@ -1,9 +1,9 @@
 """
-What may be believed of a batch's absence: (what was believed, this answer) → (what to ask) → belief.
+What may be believed of an absence: (what was believed, this answer) → (what to ask) → belief.
 
 Presence needs no guard. An absence is believed only when the answer was complete, was not a sudden loss, and
-was cross-examined: each missing batch is looked up on its own, or is absent again from a second trusted
-answer. A 404 counts only where a look-up of a batch that is there finds it: a control.
+was cross-examined: each missing one is looked up on its own, or is absent again from a second trusted
+answer. A 404 counts only where a look-up of one that is there finds it: a control.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec.structs import replace
 
-from etl.records import Batch, Slug
+from etl.records import Record, Slug
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -46,9 +46,9 @@ class GuardRules(msgspec.Struct, frozen=True):
     The thresholds of the guard. The configuration reference says why each number is what it is.
 
     Args:
-        max_loss_share: Share of the believed batches (0 to 1) above which a loss is suspect.
-        min_loss: Batches that must be absent before the share counts; small projects empty out in big shares.
-        max_lookups: Batches looked up on their own in one observation; the control comes on top.
+        max_loss_share: Share of what is believed to be there (0 to 1) above which a loss is suspect.
+        min_loss: How many must be absent before the share counts; small projects empty out in big shares.
+        max_lookups: How many are looked up on their own in one observation; the control comes on top.
         hold: How long a suspected loss must last before it is cross-examined.
     """
 
@@ -60,7 +60,7 @@ class GuardRules(msgspec.Struct, frozen=True):
 
 class Known(msgspec.Struct, frozen=True):
     """
-    Ids of the batches of a project that are not gone, each in exactly one of three sets.
+    Ids of the batches, or the jobs, of a project that are not gone, each in exactly one of three sets.
 
     `listed` were in the last answer; `missing` were absent from it and await confirmation; `unlisted` are
     left out by the list although a look-up finds them.
@@ -72,9 +72,9 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class Control(msgspec.Struct, frozen=True):
-    """A batch whose look-up must find it, or no 404 counts. `slug` is its project; None: the one at issue."""
+    """What a look-up must find, or no 404 counts. `slug` is its project; None: the one at issue."""
 
-    batch_id: str
+    record_id: str
     slug: Slug | None = None
 
 
@@ -118,9 +118,9 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A look-up that answered with the batch."""
+    """A look-up that answered with what was asked for."""
 
-    batch: Batch
+    record: Record
 
 
 class NotFound(msgspec.Struct, frozen=True):
@@ -136,7 +136,7 @@ LookUp = Found | NotFound | Inconclusive
 
 class Belief(msgspec.Struct, frozen=True):
     """
-    What is believed beside the batches that the answer shows.
+    What is believed beside what the answer shows.
 
     `gone` are confirmed absent, `missing` absent for the first time and not confirmed, `found` left out by
     the list but there. `rule` is None when the observation is trusted.
@@ -144,7 +144,7 @@ class Belief(msgspec.Struct, frozen=True):
 
     gone: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()
-    found: tuple[Batch, ...] = ()
+    found: tuple[Record, ...] = ()
     rule: Rule | None = None
 
 
@@ -154,7 +154,7 @@ _NOBODY: Final = frozenset[str]()
 
 def question(  # noqa: PLR0913 - what was known, what is shown, and what else bears on it.
     known: Known,
-    snapshot: Snapshot,
+    snapshot: Snapshot[Record],
     rules: GuardRules,
     *,
     loss_suspected_since: datetime | None,
@@ -172,7 +172,7 @@ def question(  # noqa: PLR0913 - what was known, what is shown, and what else be
         loss_suspected_since: When a loss was first disbelieved, with no trusted observation since; else None.
         at: When the answer was observed.
         surroundings: What the rest of the workspace says; of use only where a loss is suspected.
-        accepted: Batches whose absence an operator accepts; what else is absent is judged without them.
+        accepted: Those whose absence an operator accepts; what else is absent is judged without them.
     """
     present = snapshot.present
     accepted = accepted & (known.listed | known.missing | known.unlisted) - present if accepted else accepted
@@ -201,41 +201,41 @@ def conclude(asked: Question, look_ups: Mapping[str, LookUp], control: LookUp | 
     """
     is_vouched = isinstance(control, Found)
     answers = {
-        batch_id: _weighed(look_ups.get(batch_id), is_vouched=is_vouched) for batch_id in asked.look_up
+        record_id: _weighed(look_ups.get(record_id), is_vouched=is_vouched) for record_id in asked.look_up
     }
-    found = tuple(answer.batch for answer in answers.values() if isinstance(answer, Found))
+    found = tuple(answer.record for answer in answers.values() if isinstance(answer, Found))
     rule = _verdict(asked, answers, control)
     if rule is not None:
         return Belief(found=found, rule=rule)
-    denied = frozenset(batch_id for batch_id, answer in answers.items() if isinstance(answer, NotFound))
+    denied = frozenset(record_id for record_id, answer in answers.items() if isinstance(answer, NotFound))
     gone = denied | asked.stale | asked.accepted
     return Belief(gone=gone, missing=asked.lost - gone, found=found)
 
 
-def is_settled(known: Known, snapshot: Snapshot, asked: Question, belief: Belief) -> bool:
-    """Say whether no batch is missing, unlisted or carried once this is believed."""
+def is_settled(known: Known, snapshot: Snapshot[Record], asked: Question, belief: Belief) -> bool:
+    """Say whether none is missing, unlisted or carried once this is believed."""
     carried = snapshot.present_only
     is_carrying = bool(carried) and not carried.isdisjoint(known.listed | known.missing | known.unlisted)
     return asked.absent <= belief.gone and not is_carrying
 
 
 def by_lot(ids: Collection[str], count: int, at: datetime) -> tuple[str, ...]:
-    """Choose whom to ask, others at another time, so that no batch stays out of every sample."""
+    """Choose whom to ask, others at another time, so that none stays out of every sample."""
     if not count:
         return ()
     if len(ids) <= count:
         return tuple(sorted(ids))
-    drawn = sorted(ids, key=lambda batch_id: blake2b(f"{at.isoformat()} {batch_id}".encode()).digest())
+    drawn = sorted(ids, key=lambda record_id: blake2b(f"{at.isoformat()} {record_id}".encode()).digest())
     return tuple(sorted(drawn[:count]))
 
 
-def _suspicion(listed: int, snapshot: Snapshot, judged: Question, rules: GuardRules) -> Rule | None:
+def _suspicion(listed: int, snapshot: Snapshot[Record], judged: Question, rules: GuardRules) -> Rule | None:
     lost = len(judged.lost)
     if snapshot.has_unreadable and (judged.lost or judged.stale or judged.accepted):
         return Rule.UNREADABLE_RECORD
     if not lost:
         return None
-    if not snapshot.batches and not snapshot.rejects:
+    if not snapshot.records and not snapshot.rejects:
         return Rule.EMPTY_LIST
     return Rule.LARGE_LOSS if lost >= rules.min_loss and lost > rules.max_loss_share * listed else None
 
@@ -266,11 +266,11 @@ def _agenda(groups: Iterable[Collection[str]], count: int, at: datetime) -> tupl
     return chosen
 
 
-def _control(snapshot: Snapshot, witness: Control | None, at: datetime) -> Control | None:
-    """Choose a batch that the answer shows, another one at another time; else a witness."""
-    if snapshot.batches:
+def _control(snapshot: Snapshot[Record], witness: Control | None, at: datetime) -> Control | None:
+    """Choose one that the answer shows, another one at another time; else a witness."""
+    if snapshot.records:
         lot = int.from_bytes(blake2b(at.isoformat().encode()).digest())
-        return Control(snapshot.batches[lot % len(snapshot.batches)].batch_id)
+        return Control(snapshot.records[lot % len(snapshot.records)].record_id)
     shown = by_lot(snapshot.present_only, 1, at)
     return Control(shown[0]) if shown else witness
 
@@ -285,12 +285,12 @@ def _verdict(asked: Question, answers: Mapping[str, LookUp], control: LookUp | N
     """Name the rule that keeps the observation suspect; None when every absence has its explanation."""
     if asked.is_final:
         return asked.suspicion
-    examined = [answer for batch_id, answer in answers.items() if batch_id not in asked.unlisted]
+    examined = [answer for record_id, answer in answers.items() if record_id not in asked.unlisted]
     if any(isinstance(answer, Found) for answer in examined):
         return Rule.SHORT_LIST
     if asked.suspicion and not (examined and all(isinstance(answer, NotFound) for answer in examined)):
         return Rule.UNCONFIRMED_LOSS
-    # A batch that the list shows and a look-up denies: one of the two does not tell the truth.
+    # One that the list shows and a look-up denies: one of the two does not tell the truth.
     is_own = asked.control is not None and asked.control.slug is None
     is_contradicted = is_own and isinstance(control, NotFound) and bool(asked.lost or asked.stale)
     return Rule.CONTRADICTION if is_contradicted else None

@@ -72,8 +72,8 @@ class Neighbours:
         others = {str(other.slug): other for other in self._sound_beside(slug)}
         first = by_lot(others, 1, at)
         for name in (*first, *(other for other in others if other not in first)):
-            for batch_id in by_lot(known(others[name].project_id).listed, 1, at):
-                return Control(batch_id, others[name].slug)
+            for record_id in by_lot(known(others[name].project_id).listed, 1, at):
+                return Control(record_id, others[name].slug)
         return None
 
     def _sound_beside(self, slug: Slug) -> list[ProjectState]:

@@ -42,7 +42,7 @@ from etl.neighbours import Vicinity
 from etl.parse import parse_batch, parse_batches
 from etl.plan import body_of
 from etl.ports import Clock, Ledger, Source
-from etl.records import Answer, LookedUp, Observation, ProjectState, Slug, Snapshot, Verdict
+from etl.records import Answer, Batch, LookedUp, Observation, ProjectState, Slug, Snapshot, Verdict
 from etl.report import ProjectReport
 
 if TYPE_CHECKING:
@@ -195,7 +195,9 @@ class Observer(msgspec.Struct, frozen=True):
         _tell(report)
         return Reading(report)
 
-    def _believe(self, source: Source, state: ProjectState, snapshot: Snapshot, answer: Answer) -> Believed:
+    def _believe(
+        self, source: Source, state: ProjectState, snapshot: Snapshot[Batch], answer: Answer
+    ) -> Believed:
         """Find out what is to be believed of the absences."""
         known = self.ledger.known(state.project_id) if state.last_at else Known()
         at = _observed_at(state, answer.observed_at)
@@ -213,7 +215,7 @@ class Observer(msgspec.Struct, frozen=True):
         told = {batch_id: self._look_up(source, state.slug, batch_id) for batch_id in asked.look_up}
         look_ups = {batch_id: one.answer for batch_id, one in told.items() if one}
         belief = conclude(asked, look_ups, control.answer if control else None)
-        asked_for = {asked.control.batch_id: control, **told} if asked.control else told
+        asked_for = {asked.control.record_id: control, **told} if asked.control else told
         return Believed(
             belief,
             is_settled(known, snapshot, asked, belief),
@@ -222,7 +224,9 @@ class Observer(msgspec.Struct, frozen=True):
             sum(one.requests for one in asked_for.values() if one),
         )
 
-    def _surroundings(self, state: ProjectState, snapshot: Snapshot, at: datetime) -> Surroundings | None:
+    def _surroundings(
+        self, state: ProjectState, snapshot: Snapshot[Batch], at: datetime
+    ) -> Surroundings | None:
         """Look around in the workspace, once a loss is suspected."""
         if state.loss_suspected_since is None:
             return None
@@ -235,7 +239,7 @@ class Observer(msgspec.Struct, frozen=True):
 
     def _control(self, source: Source, slug: Slug, asked: Question) -> LookedFor | None:
         control = asked.control
-        return self._look_up(source, control.slug or slug, control.batch_id) if control else None
+        return self._look_up(source, control.slug or slug, control.record_id) if control else None
 
     def _look_up(self, source: Source, slug: Slug, batch_id: str) -> LookedFor | None:
         """Ask for one batch; None if it is too late to ask."""
@@ -341,7 +345,7 @@ def _unchanged(state: ProjectState, answer: Answer, digest: bytes | None) -> Rea
     return Reading(report, _observation(state, answer, Verdict.UNCHANGED, digest))
 
 
-def _parsed(body: bytes, answer: Answer) -> Snapshot:
+def _parsed(body: bytes, answer: Answer) -> Snapshot[Batch]:
     try:
         return parse_batches(body)
     except PayloadError as error:

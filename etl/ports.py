@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from etl.guard import Belief, GuardRules, Known, Surroundings
-    from etl.records import Answer, LookedUp, Observation, Project, ProjectState, Slug, Snapshot
+    from etl.records import Answer, Batch, LookedUp, Observation, Project, ProjectState, Slug, Snapshot
 
 
 class Clock(Protocol):
@@ -140,7 +140,7 @@ class Ledger(Protocol):
         self,
         run_id: int,
         observation: Observation,
-        snapshot: Snapshot,
+        snapshot: Snapshot[Batch],
         belief: Belief,
         body: bytes,
         look_ups: Sequence[LookedUp] = (),
@@ -163,7 +163,7 @@ class Ledger(Protocol):
         """
         ...
 
-    def preview(self, observation: Observation, snapshot: Snapshot, belief: Belief) -> Applied:
+    def preview(self, observation: Observation, snapshot: Snapshot[Batch], belief: Belief) -> Applied:
         """Say what `apply` would change, and write nothing."""
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -28,6 +28,15 @@ class Project(msgspec.Struct, frozen=True, gc=False):
     type: str | None = None
 
 
+class Record(Protocol):
+    """What a list is made of: something with an id of its own within its project."""
+
+    @property
+    def record_id(self) -> str:
+        """Its id."""
+        ...
+
+
 class Batch(msgspec.Struct, frozen=True, gc=False):
     """
     One batch as the source told it.
@@ -43,45 +52,53 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     uploaded_at: datetime | None = None
     extra: str | None = None
 
+    @property
+    def record_id(self) -> str:
+        """Its id, by the name that all records have for it."""
+        return self.batch_id
+
+
+Record_co = TypeVar("Record_co", bound=Record, covariant=True)
+
 
 class Reject(msgspec.Struct, frozen=True, gc=False):
     """
-    A record that could not be used, and why. `batch_id` is None where even that could not be read.
+    A record that could not be used, and why. `record_id` is None where even that could not be read.
 
-    `is_present` is True where the record still proves that the batch is there.
+    `is_present` is True where the record still proves that what it tells of is there.
     """
 
     position: int
     reason: str
     raw: str
-    batch_id: str | None = None
+    record_id: str | None = None
 
     @property
     def is_present(self) -> bool:
-        """Whether the record tells that its batch exists."""
-        return self.batch_id is not None
+        """Whether the record tells that what it is about exists."""
+        return self.record_id is not None
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, Generic[Record_co], frozen=True):
     """All that one answer told of one project: every record once, in the order received."""
 
-    batches: tuple[Batch, ...]
+    records: tuple[Record_co, ...]
     rejects: tuple[Reject, ...] = ()
 
     @property
     def present(self) -> frozenset[str]:
-        """Ids of all batches that the answer shows to exist, usable or not."""
-        return frozenset(batch.batch_id for batch in self.batches) | self.present_only
+        """Ids of all that the answer shows to exist, usable or not."""
+        return frozenset(record.record_id for record in self.records) | self.present_only
 
     @property
     def present_only(self) -> frozenset[str]:
         """Ids that are there although no record of theirs can be used."""
-        rejected = frozenset(reject.batch_id for reject in self.rejects if reject.batch_id is not None)
-        return rejected - frozenset(batch.batch_id for batch in self.batches) if rejected else rejected
+        rejected = frozenset(reject.record_id for reject in self.rejects if reject.record_id is not None)
+        return rejected - frozenset(record.record_id for record in self.records) if rejected else rejected
 
     @property
     def has_unreadable(self) -> bool:
-        """Whether some record could be any batch, so that no absence can be told."""
+        """Whether some record could be any one, so that no absence can be told."""
         return any(not reject.is_present for reject in self.rejects)
 
 
@@ -184,13 +201,13 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
 class LookedUp(msgspec.Struct, frozen=True):
     """
-    Evidence on one batch beside the list: `found`, `not_found` or `inconclusive`, as its look-up came out.
+    Evidence on one batch or job beside the list.
 
-    `accepted` is the word of an operator that it is gone. `body` is what a look-up that found it answered, as
-    received; None for every other outcome.
+    `outcome` is `found`, `not_found` or `inconclusive`, as its look-up came out, or `accepted`, the word of an
+    operator that it is gone. `body` is what a look-up that found it answered; None for every other outcome.
     """
 
-    batch_id: str
+    record_id: str
     outcome: str
     body: bytes | None = None
 

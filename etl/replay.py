@@ -36,7 +36,7 @@ from etl.errors import PayloadError, SettingsError, StatementFailedError, Unknow
 from etl.guard import Belief
 from etl.observe import Observer
 from etl.parse import parse_batches
-from etl.records import Observation, ProjectState, Slug, Snapshot, Verdict
+from etl.records import Batch, Observation, ProjectState, Slug, Snapshot, Verdict
 from etl.sql import text_of
 from etl.store import PostgresLedger
 
@@ -150,12 +150,12 @@ class Replayer:
             differing=differing,
         )
 
-    def _seed(self, project_id: int, base: Kept | None, snapshot: Snapshot) -> None:
+    def _seed(self, project_id: int, base: Kept | None, snapshot: Snapshot[Batch]) -> None:
         values = {
             "project_id": project_id,
             "base": base.observation_id if base else None,
             "digest": base.digest if base else None,
-            "shown": msgspec.json.encode(snapshot.batches).decode(),
+            "shown": msgspec.json.encode(snapshot.records).decode(),
         }
         self._writer.exec_driver_sql(text_of("replay_seed"), values)
 
@@ -186,7 +186,7 @@ class _Course:
         self._last_at: datetime | None = None
         self._believed: ProjectState | None = None
 
-    def begin(self, base: Kept, snapshot: Snapshot | None) -> None:
+    def begin(self, base: Kept, snapshot: Snapshot[Batch] | None) -> None:
         """Begin after an observation that showed all that was believed, and see that it did."""
         self.since = self._last_trusted_at = self._last_at = base.observed_at
         self._last_id = base.observation_id
@@ -195,7 +195,7 @@ class _Course:
         if wrong:
             self._blame(base, wrong)
 
-    def _amiss(self, base: Kept, snapshot: Snapshot) -> str | None:
+    def _amiss(self, base: Kept, snapshot: Snapshot[Batch]) -> str | None:
         """Say how the history up to the base differs from what its body shows."""
         observation = Observation(
             project_id=self.project_id,
@@ -283,7 +283,7 @@ _PATIENCE_S: Final = 86_400.0
 """The archive answers at once; a run has to say until when it would wait."""
 
 
-def _shown(connection: Connection, kept: Kept) -> Snapshot | None:
+def _shown(connection: Connection, kept: Kept) -> Snapshot[Batch] | None:
     """Return what the body of an observation shows; None if it is not to be had any more."""
     try:
         return parse_batches(body(connection, kept))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from etl.guard import Belief, GuardRules, Surroundings
     from etl.ports import RunEnd
-    from etl.records import LookedUp, Observation, Project, Reject, Snapshot
+    from etl.records import Batch, LookedUp, Observation, Project, Reject, Snapshot
 
 _FAST: Final = 1  # zlib's level: a third of the time of the default, for 2 % more bytes.
 
@@ -189,7 +189,7 @@ class PostgresLedger:
         self,
         run_id: int,
         observation: Observation,
-        snapshot: Snapshot,
+        snapshot: Snapshot[Batch],
         belief: Belief,
         body: bytes,
         look_ups: Sequence[LookedUp] = (),
@@ -215,7 +215,7 @@ class PostgresLedger:
         _, verdict, *moved = row
         return Applied(verdict=Verdict(verdict), moves=Moves(*(int(count) for count in moved)))
 
-    def preview(self, observation: Observation, snapshot: Snapshot, belief: Belief) -> Applied:
+    def preview(self, observation: Observation, snapshot: Snapshot[Batch], belief: Belief) -> Applied:
         """Say what `apply` would change, and write nothing."""
         with self._cursor() as cursor:
             row = _one(self._execute(cursor, _PREVIEW, _values(observation, snapshot, belief)))
@@ -324,7 +324,7 @@ def _text(value: object) -> str:
 def _reject_columns(rejects: Sequence[Reject]) -> dict[str, list[Any]]:
     return {
         "reject_positions": [reject.position for reject in rejects],
-        "reject_batch_ids": [reject.batch_id for reject in rejects],
+        "reject_record_ids": [reject.record_id for reject in rejects],
         "reject_reasons": [reject.reason for reject in rejects],
         "reject_raws": [reject.raw for reject in rejects],
     }
@@ -340,7 +340,7 @@ def _evidence_columns(
         "payload_digests": list(payloads),
         "payload_bodies": [zlib.compress(received, _FAST) for received in payloads.values()],
         "payload_bytes": [len(received) for received in payloads.values()],
-        "look_up_batch_ids": [look_up.batch_id for look_up in look_ups],
+        "look_up_record_ids": [look_up.record_id for look_up in look_ups],
         "look_up_outcomes": [look_up.outcome for look_up in look_ups],
         "look_up_digests": digests,
     }
@@ -356,7 +356,7 @@ def _verdict(belief: Belief, moves: Moves) -> Verdict:
     return Verdict.CHANGED if moves.count else Verdict.UNCHANGED
 
 
-def _values(observation: Observation, snapshot: Snapshot, belief: Belief) -> dict[str, Any]:
+def _values(observation: Observation, snapshot: Snapshot[Batch], belief: Belief) -> dict[str, Any]:
     return {
         "project_id": observation.project_id,
         "rule": belief.rule,
@@ -373,7 +373,7 @@ def _values(observation: Observation, snapshot: Snapshot, belief: Belief) -> dic
         "digest": observation.digest,
         "etag": observation.etag,
         "is_settled": observation.is_settled,
-        "shown": _text(snapshot.batches),
+        "shown": _text(snapshot.records),
         "found": _text(belief.found),
         "gone": list(belief.gone),
         "missing": list(belief.missing),

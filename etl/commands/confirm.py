@@ -21,7 +21,7 @@ from etl.guard import Belief, Known
 from etl.parse import parse_batches
 from etl.plan import body_of, look_around, make_plan
 from etl.ports import Source
-from etl.records import Observation, ProjectState, Slug, Snapshot, Totals, Verdict
+from etl.records import Batch, Observation, ProjectState, Slug, Snapshot, Totals, Verdict
 from etl.report import PARTIAL
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class _Reading(msgspec.Struct, frozen=True):
     source: Source
     state: ProjectState
     known: Known
-    snapshot: Snapshot
+    snapshot: Snapshot[Batch]
     observed_at: datetime
     until: float
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 
-def parse_batches(body: bytes) -> Snapshot:
+def parse_batches(body: bytes) -> Snapshot[Batch]:
     """
     Turn one response body into the batches of a project.
 
@@ -60,7 +60,7 @@ def parse_batch(body: bytes, batch_id: str) -> Batch:
     return parsed
 
 
-def _snapshot(records: Sequence[msgspec.Raw]) -> Snapshot:
+def _snapshot(records: Sequence[msgspec.Raw]) -> Snapshot[Batch]:
     parsed = [parse_record(position, record) for position, record in enumerate(records)]
     batches = [record for record in parsed if isinstance(record, Batch)]
     if len({batch.batch_id for batch in batches}) < len(batches):

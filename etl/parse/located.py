@@ -54,4 +54,4 @@ def _offset(body: bytes, raw: bytes, start: int = 0) -> int:
 
 
 def _tells_of(position: int, record: msgspec.Raw, batch_id: str) -> bool:
-    return parse_record(position, record).batch_id == batch_id
+    return parse_record(position, record).record_id == batch_id

@@ -259,43 +259,43 @@ archived AS (
 asked AS (
     INSERT INTO ledger.look_up (
         observation_id,
-        batch_id,
+        record_id,
         outcome,
         digest
     )
     SELECT
         observed.observation_id,
-        look_up.batch_id,
+        look_up.record_id,
         look_up.outcome,
         look_up.digest
     FROM observed
     CROSS JOIN unnest(
-        %(look_up_batch_ids)s::text[],
+        %(look_up_record_ids)s::text[],
         %(look_up_outcomes)s::text[],
         %(look_up_digests)s::bytea[]
-    ) AS look_up (batch_id, outcome, digest)
+    ) AS look_up (record_id, outcome, digest)
 ),
 rejected AS (
     INSERT INTO ledger.reject (
         observation_id,
         position,
-        batch_id,
+        record_id,
         reason,
         raw
     )
     SELECT
         observed.observation_id,
         record.position,
-        record.batch_id,
+        record.record_id,
         record.reason,
         record.raw
     FROM observed
     CROSS JOIN unnest(
         %(reject_positions)s::integer[],
-        %(reject_batch_ids)s::text[],
+        %(reject_record_ids)s::text[],
         %(reject_reasons)s::text[],
         %(reject_raws)s::text[]
-    ) AS record (position, batch_id, reason, raw)
+    ) AS record (position, record_id, reason, raw)
 )
 SELECT
     observed.observation_id,

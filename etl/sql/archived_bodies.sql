@@ -1,17 +1,17 @@
 -- What an observation received: the list, and what came of its look-ups. Grain: one answer. Takes no lock.
 SELECT
-    received.batch_id,
+    received.record_id,
     received.outcome,
     received.digest,
     payload.body
 FROM (
     SELECT
-        NULL::text AS batch_id,
+        NULL::text AS record_id,
         'listed' AS outcome,
         %(digest)s::bytea AS digest
     UNION ALL
     SELECT
-        look_up.batch_id,
+        look_up.record_id,
         look_up.outcome,
         look_up.digest
     FROM ledger.look_up
@@ -19,4 +19,4 @@ FROM (
 ) AS received
 LEFT JOIN ledger.payload
     ON payload.digest = received.digest
-ORDER BY received.batch_id NULLS FIRST
+ORDER BY received.record_id NULLS FIRST

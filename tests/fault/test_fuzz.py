@@ -106,7 +106,7 @@ def assert_holds(body: bytes) -> str:
         return "refused"
     records = records_of(body) or []
     assert_accounts_for(snapshot, len(records))
-    for batch in snapshot.batches:
+    for batch in snapshot.records:
         assert_batch_is_storable(batch)
         assert depth_of(json.loads(batch.extra or "{}")) <= LEVELS
     for reject in snapshot.rejects:
@@ -114,7 +114,7 @@ def assert_holds(body: bytes) -> str:
     rejected = {reject.position for reject in snapshot.rejects}
     kept = [record for at, record in enumerate(records) if at not in rejected]
     sent = [(one["id"], one["images"], one.get("name"), one.get("numJobs")) for one in kept]
-    told = [(one.batch_id, one.images, one.name, one.num_jobs) for one in snapshot.batches]
+    told = [(one.batch_id, one.images, one.name, one.num_jobs) for one in snapshot.records]
     assert sent == told
     for batch_id in snapshot.present:
         assert_is_located(body, batch_id)

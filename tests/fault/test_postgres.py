@@ -242,7 +242,7 @@ def test_who_goes_on_after_a_crash_writes_nothing_and_gets_no_number_twice(
         assert later_id > run_id
         assert other.claim(later_id, [only_project(other)])
         with pytest.raises(ClaimLostError):
-            zombie.apply(run_id, an_observation(project_id), Snapshot(batches=()), Belief(), b"{}")
+            zombie.apply(run_id, an_observation(project_id), Snapshot(records=()), Belief(), b"{}")
         assert zombie.record(run_id, [an_observation(project_id)]) == 0
         with psycopg.connect(uri) as connection:
             assert connection.execute("SELECT count(*) FROM ledger.observation").fetchone() == (0,)

@@ -159,7 +159,7 @@ def test_what_was_shown_is_gone_after_a_yes_by_a_run_that_says_so(desk: Desk) ->
     assert desk.ask("SELECT trigger, is_whole FROM ledger.run ORDER BY run_id DESC LIMIT 1") == [
         ("confirm", False)
     ]
-    assert set(desk.ask("SELECT batch_id, outcome, digest FROM ledger.look_up")) == {
+    assert set(desk.ask("SELECT record_id, outcome, digest FROM ledger.look_up")) == {
         (batch_id, "accepted", None) for batch_id in lost
     }
     observed = desk.ask("SELECT verdict, rule, is_settled FROM ledger.observation ORDER BY observation_id")

@@ -121,7 +121,7 @@ def test_a_batch_that_was_asked_for_as_a_control_is_traced_to_the_list(scene: Tr
         scene.project.append(batch_id, images=1)
     scene.project.delete(lost)
     scene.run()
-    ((control,),) = scene.ask("SELECT batch_id FROM ledger.look_up WHERE outcome = 'found'")
+    ((control,),) = scene.ask("SELECT record_id FROM ledger.look_up WHERE outcome = 'found'")
 
     found = scene.explain(control)
 

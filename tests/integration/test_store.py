@@ -600,8 +600,8 @@ def test_a_batch_without_usable_values_is_there_with_those_it_had(book: Book) ->
 def test_a_record_that_cannot_be_used_is_kept_with_its_reason(book: Book) -> None:
     rejects = (Reject(0, "id is missing", '{"images": 1}'), Reject(4, "images is missing", "{}", "b7"))
     book.apply(a_batch(), rejects=rejects)
-    assert book.ask("SELECT position, reason, raw, batch_id FROM ledger.reject ORDER BY position") == [
-        (reject.position, reject.reason, reject.raw, reject.batch_id) for reject in rejects
+    assert book.ask("SELECT position, reason, raw, record_id FROM ledger.reject ORDER BY position") == [
+        (reject.position, reject.reason, reject.raw, reject.record_id) for reject in rejects
     ]
 
 
@@ -795,7 +795,7 @@ def test_a_preview_says_what_apply_will_do_and_writes_nothing(book: Book) -> Non
     previewed = book.ledger.preview(book.observation(), now, belief)
     assert book.contents() == before
     book.minute -= 1
-    applied = book.apply(*now.batches, belief=belief, rejects=now.rejects)
+    applied = book.apply(*now.records, belief=belief, rejects=now.rejects)
     assert previewed == applied
     assert applied.moves == Moves(
         entered=1, changed=2, renamed=1, left=1, images_delta=4 + 3 - 3 - 4, num_jobs_delta=-1 - 1 - 1

@@ -305,7 +305,7 @@ def test_every_look_up_is_kept_with_what_it_answered(a_workspace: Callable[..., 
     scene.project.delete(deleted)
     scene.report(Fault.without(hidden))
     kept = scene.ask(
-        "SELECT batch_id, outcome, payload.body IS NOT NULL FROM ledger.look_up "
+        "SELECT record_id, outcome, payload.body IS NOT NULL FROM ledger.look_up "
         "LEFT JOIN ledger.payload USING (digest)"
     )
     (control,) = {batch_id for batch_id, _, _ in kept} - {deleted, hidden}

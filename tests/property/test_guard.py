@@ -40,7 +40,7 @@ def knowns(draw: st.DrawFn) -> Known:
 
 
 @st.composite
-def snapshots(draw: st.DrawFn) -> Snapshot:
+def snapshots(draw: st.DrawFn) -> Snapshot[Batch]:
     batches = draw(st.lists(st.sampled_from(IDS), unique=True))
     rejected = draw(st.lists(st.sampled_from([*IDS, None]), max_size=2))
     return Snapshot(
@@ -80,7 +80,7 @@ surroundings = st.builds(
 
 class Case(NamedTuple):
     known: Known
-    snapshot: Snapshot
+    snapshot: Snapshot[Batch]
     rules: GuardRules
     asked: Question
     look_ups: dict[str, LookUp]
@@ -114,7 +114,7 @@ def test_a_present_batch_is_never_gone_nor_missing_nor_asked_for(case: Case) -> 
     known, asked, belief = case.known, case.asked, case.belief
     absent = (known.listed | known.missing | known.unlisted) - case.snapshot.present
     assert belief.gone | belief.missing | set(asked.look_up) <= absent == asked.absent
-    assert {batch.batch_id for batch in belief.found} <= absent
+    assert {batch.record_id for batch in belief.found} <= absent
     assert not belief.gone & belief.missing
 
 
@@ -140,7 +140,7 @@ def test_the_control_is_there_as_far_as_the_answer_shows_and_is_asked_for_with_o
     control = case.asked.control
     if control is not None:
         assert case.asked.look_up
-        assert (control.batch_id in case.snapshot.present) is (control.slug is None)
+        assert (control.record_id in case.snapshot.present) is (control.slug is None)
     elif case.snapshot.present:
         assert not case.asked.look_up
 
@@ -174,7 +174,7 @@ def test_a_record_that_could_be_any_batch_lets_nothing_be_missing(case: Case) ->
 @given(cases())
 def test_a_list_that_is_shown_to_be_short_is_suspect_and_what_was_found_is_kept(case: Case) -> None:
     found = [i for i in case.asked.look_up if isinstance(case.look_ups.get(i), Found)]
-    assert [batch.batch_id for batch in case.belief.found] == found
+    assert [batch.record_id for batch in case.belief.found] == found
     assert (case.belief.rule is Rule.SHORT_LIST) is bool(set(found) - case.known.unlisted)
 
 
@@ -189,7 +189,7 @@ def test_a_listed_batch_that_a_look_up_denies_takes_the_word_from_every_absence(
 @given(cases())
 def test_an_empty_list_is_believed_only_once_it_lasted_and_every_look_up_confirmed_it(case: Case) -> None:
     known, snapshot, asked = case.known, case.snapshot, case.asked
-    is_empty = not snapshot.batches and not snapshot.rejects
+    is_empty = not snapshot.records and not snapshot.rejects
     if known.listed - asked.accepted and is_empty and case.belief.rule is None:
         examined = set(asked.look_up) - known.unlisted
         assert examined

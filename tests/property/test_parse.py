@@ -122,16 +122,16 @@ def assert_extra_is_storable(value: object) -> None:
 def assert_reject_is_storable(reject: Reject) -> None:
     assert is_storable(reject.raw)
     assert is_storable(reject.reason)
-    assert is_storable(reject.batch_id)
+    assert is_storable(reject.record_id)
     assert reject.reason
 
 
-def assert_accounts_for(snapshot: Snapshot, number_of_records: int) -> None:
-    assert len(snapshot.batches) + len(snapshot.rejects) == number_of_records
+def assert_accounts_for(snapshot: Snapshot[Batch], number_of_records: int) -> None:
+    assert len(snapshot.records) + len(snapshot.rejects) == number_of_records
     positions = [reject.position for reject in snapshot.rejects]
     assert positions == sorted(set(positions))
     assert all(0 <= position < number_of_records for position in positions)
-    batch_ids = [batch.batch_id for batch in snapshot.batches]
+    batch_ids = [batch.batch_id for batch in snapshot.records]
     assert len(batch_ids) == len(set(batch_ids))
 
 
@@ -142,8 +142,8 @@ def test_any_body_gives_a_snapshot_or_an_error_of_ours_and_the_same_each_time(bo
     except PayloadError:
         return
     assert snapshot == parse_batches(body)
-    assert_accounts_for(snapshot, len(snapshot.batches) + len(snapshot.rejects))
-    for batch in snapshot.batches:
+    assert_accounts_for(snapshot, len(snapshot.records) + len(snapshot.rejects))
+    for batch in snapshot.records:
         assert_batch_is_storable(batch)
     for reject in snapshot.rejects:
         assert_reject_is_storable(reject)
@@ -175,7 +175,7 @@ def test_order_and_position_are_those_of_the_answer(all_: list[object]) -> None:
     snapshot = parse_batches(text_of(all_))
     rejected = {reject.position for reject in snapshot.rejects}
     kept = [record for position, record in enumerate(all_) if position not in rejected]
-    assert [batch.batch_id for batch in snapshot.batches] == [
+    assert [batch.batch_id for batch in snapshot.records] == [
         record["id"] for record in kept if isinstance(record, dict)
     ]
     for reject in snapshot.rejects:
@@ -205,9 +205,9 @@ def test_a_look_up_of_any_record_agrees_with_the_list(
     try:
         batch = parse_batch(text_of({"batch": record} if is_wrapped else record), str(record.get("id")))
     except PayloadError:
-        assert snapshot.batches == ()
+        assert snapshot.records == ()
     else:
-        assert snapshot.batches == (batch,)
+        assert snapshot.records == (batch,)
 
 
 @given(mutated())

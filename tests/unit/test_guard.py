@@ -37,13 +37,13 @@ def known(listed: str = "", missing: str = "", unlisted: str = "") -> Known:
     return Known(ids(listed), ids(missing), ids(unlisted))
 
 
-def snapshot(present: str = "", *, rejects: tuple[Reject, ...] = ()) -> Snapshot:
+def snapshot(present: str = "", *, rejects: tuple[Reject, ...] = ()) -> Snapshot[Batch]:
     return Snapshot(tuple(Batch(batch_id, 1) for batch_id in present), rejects)
 
 
 def asked(
     before: Known,
-    now: Snapshot,
+    now: Snapshot[Batch],
     *,
     rules: GuardRules = RULES,
     since: datetime | None = None,
@@ -388,7 +388,7 @@ def test_nothing_is_accepted_of_an_answer_with_a_record_that_could_be_any_batch(
     ],
 )
 def test_an_observation_settles_a_project_if_nothing_is_missing_unlisted_or_carried(
-    before: Known, now: Snapshot, answer: LookUp, *, expected: bool
+    before: Known, now: Snapshot[Batch], answer: LookUp, *, expected: bool
 ) -> None:
     asked_for = asked(before, now)
     belief = conclude(asked_for, dict.fromkeys(asked_for.look_up, answer), found("b"))

@@ -34,19 +34,19 @@ def a_batch(**fields: Any) -> Batch:
     return Batch(**(values | fields))
 
 
-def parsed(*records: object) -> Snapshot:
+def parsed(*records: object) -> Snapshot[Batch]:
     return parse_batches(json.dumps({"batches": records}).encode())
 
 
 def the_batch(record: str) -> Batch:
     snapshot = parse_batches(f'{{"batches": [{record}]}}'.encode())
     assert snapshot.rejects == ()
-    return snapshot.batches[0]
+    return snapshot.records[0]
 
 
 def the_reject(record: str) -> Reject:
     snapshot = parse_batches(f'{{"batches": [{record}]}}'.encode())
-    assert snapshot.batches == ()
+    assert snapshot.records == ()
     return snapshot.rejects[0]
 
 
@@ -130,7 +130,7 @@ def test_a_field_that_may_be_lacking_is_none(key: str, *, is_null: bool) -> None
 def test_a_count_may_be_anything_that_an_integer_column_holds(
     key: str, column: str, value: int, beside: dict[str, None]
 ) -> None:
-    (batch,) = parsed(a_record(**{key: value}, **beside)).batches
+    (batch,) = parsed(a_record(**{key: value}, **beside)).records
     assert getattr(batch, column) == value
 
 
@@ -178,7 +178,7 @@ def test_a_batch_without_images_is_a_reject() -> None:
 def test_a_name_that_cannot_be_stored_is_a_reject(name: str, reason: str, rest: str) -> None:
     uploaded = json.dumps(UPLOADED)
     reject = the_reject(f'{{"id":"a","images":1,"uploaded":{uploaded},"name":{name}{rest}}}')
-    assert reject.batch_id == "a"
+    assert reject.record_id == "a"
     assert reason in reject.reason
     assert name in reject.raw
 
@@ -186,7 +186,7 @@ def test_a_name_that_cannot_be_stored_is_a_reject(name: str, reason: str, rest: 
 @pytest.mark.parametrize("name", ["", " ", ASTRAL, "a\nb\t", "é" * 3, "\ufeff\u202e", "n" * 2**20, "\\u0000"])
 @pytest.mark.parametrize("beside", [{}, {"unknown": None}])
 def test_any_text_that_can_be_stored_is_a_name(name: str, beside: dict[str, None]) -> None:
-    (batch,) = parsed(a_record(name=name, **beside)).batches
+    (batch,) = parsed(a_record(name=name, **beside)).records
     assert batch.name == name
 
 
@@ -209,7 +209,7 @@ def test_an_upload_time_that_is_none_is_a_reject_with_the_reason_of_the_time() -
 )
 def test_a_documented_record_with_an_impossible_time_is_a_reject(seconds: int, nanoseconds: int) -> None:
     snapshot = parsed(a_record(uploaded={"_seconds": seconds, "_nanoseconds": nanoseconds}))
-    assert snapshot.batches == ()
+    assert snapshot.records == ()
     assert snapshot.rejects[0].reason.startswith("uploaded has no") or "range" in snapshot.rejects[0].reason
 
 
@@ -218,7 +218,7 @@ def test_both_ends_of_the_believed_range_are_read() -> None:
         {"_seconds": 0, "_nanoseconds": 0},
         {"_seconds": 4102444799, "_nanoseconds": 999999000},
     )
-    batches = parsed(a_record(id="a", uploaded=first), a_record(id="b", uploaded=last)).batches
+    batches = parsed(a_record(id="a", uploaded=first), a_record(id="b", uploaded=last)).records
     assert [batch.uploaded_at for batch in batches] == [
         datetime(1970, 1, 1, tzinfo=UTC),
         datetime(2099, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
@@ -268,8 +268,8 @@ def test_a_number_that_is_too_large_spoils_no_other_record(number: bytes) -> Non
     broken = b'{"id":"a","images":' + number + b"}"
     half = b'{"id":"b","images":1,"new":"\\ud800"}'
     snapshot = parse_batches(b"[" + broken + b"," + half + b"]")
-    assert [reject.batch_id for reject in snapshot.rejects] == ["a"]
-    assert [batch.batch_id for batch in snapshot.batches] == ["b"]
+    assert [reject.record_id for reject in snapshot.rejects] == ["a"]
+    assert [batch.batch_id for batch in snapshot.records] == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_a_number_that_is_too_large_spoils_no_other_record(number: bytes) -> Non
 def test_a_record_that_cannot_be_decoded_still_tells_its_id(record: bytes) -> None:
     (reject,) = parse_batches(b"[" + record + b"]").rejects
     assert reject.reason == "record cannot be decoded"
-    assert reject.batch_id == "a"
+    assert reject.record_id == "a"
     assert reject.raw == record.decode("utf-8", errors="backslashreplace")
 
 
@@ -308,8 +308,8 @@ def test_a_surrogate_in_bytes_is_a_name_that_cannot_be_stored() -> None:
 
 def test_one_bad_record_costs_no_other() -> None:
     snapshot = parsed(a_record(id="a"), a_record(id="b", images="many"), a_record(id="c"))
-    assert [batch.batch_id for batch in snapshot.batches] == ["a", "c"]
-    assert [(reject.position, reject.batch_id) for reject in snapshot.rejects] == [(1, "b")]
+    assert [batch.batch_id for batch in snapshot.records] == ["a", "c"]
+    assert [(reject.position, reject.record_id) for reject in snapshot.rejects] == [(1, "b")]
     assert snapshot.present == {"a", "b", "c"}
 
 
@@ -319,9 +319,9 @@ def test_half_a_surrogate_pair_costs_no_other_record_and_no_digit() -> None:
         r' {"id":"b","images":1,"uploaded":1669146024.8180000000000000000000000000001}]}'
     )
     snapshot = parse_batches(body.encode())
-    assert [(reject.position, reject.batch_id) for reject in snapshot.rejects] == [(0, "a")]
+    assert [(reject.position, reject.record_id) for reject in snapshot.rejects] == [(0, "a")]
     assert snapshot.rejects[0].raw == r'{"id":"a","images":1,"name":"\ud800","f":1e400}'
-    (batch,) = snapshot.batches
+    (batch,) = snapshot.records
     assert (batch.batch_id, batch.uploaded_at) == ("b", AT)
     assert batch.extra == '{"uploaded":1669146024.8180000000000000000000000000001}'
 
@@ -352,8 +352,8 @@ def test_a_level_too_many_is_kept_as_text() -> None:
 
 def test_of_equal_records_the_first_is_kept() -> None:
     snapshot = parsed(a_record(), a_record(id="b"), a_record(), a_record())
-    assert [batch.batch_id for batch in snapshot.batches] == ["a", "b"]
-    assert [(reject.position, reject.reason, reject.batch_id) for reject in snapshot.rejects] == [
+    assert [batch.batch_id for batch in snapshot.records] == ["a", "b"]
+    assert [(reject.position, reject.reason, reject.record_id) for reject in snapshot.rejects] == [
         (2, "id repeats the record at position 0", "a"),
         (3, "id repeats the record at position 0", "a"),
     ]
@@ -362,8 +362,8 @@ def test_of_equal_records_the_first_is_kept() -> None:
 
 def test_records_that_contradict_one_another_are_none_of_them_believed() -> None:
     snapshot = parsed(a_record(), a_record(id="b"), a_record(images=4), a_record())
-    assert [batch.batch_id for batch in snapshot.batches] == ["b"]
-    assert [(reject.position, reject.reason, reject.batch_id) for reject in snapshot.rejects] == [
+    assert [batch.batch_id for batch in snapshot.records] == ["b"]
+    assert [(reject.position, reject.reason, reject.record_id) for reject in snapshot.rejects] == [
         (0, "id appears 3 times with different values", "a"),
         (2, "id appears 3 times with different values", "a"),
         (3, "id appears 3 times with different values", "a"),
@@ -373,16 +373,16 @@ def test_records_that_contradict_one_another_are_none_of_them_believed() -> None
 
 def test_records_that_differ_only_in_the_order_of_their_keys_are_equal() -> None:
     snapshot = parsed(a_record(new={"x": 1, "y": 2}), a_record(new={"y": 2, "x": 1}))
-    assert len(snapshot.batches) == 1
+    assert len(snapshot.records) == 1
 
 
 def test_records_that_differ_only_in_an_unknown_field_contradict_one_another() -> None:
-    assert parsed(a_record(new=1), a_record(new=2)).batches == ()
+    assert parsed(a_record(new=1), a_record(new=2)).records == ()
 
 
 def test_a_usable_record_stands_beside_an_unusable_one_of_the_same_id() -> None:
     snapshot = parsed(a_record(), a_record(images=None))
-    assert snapshot.batches == (a_batch(),)
+    assert snapshot.records == (a_batch(),)
     assert snapshot.present_only == frozenset()
 
 
@@ -390,7 +390,7 @@ def test_a_usable_record_stands_beside_an_unusable_one_of_the_same_id() -> None:
 
 
 def test_a_record_of_known_fields_has_nothing_extra() -> None:
-    assert parsed(a_record()).batches[0].extra is None
+    assert parsed(a_record()).records[0].extra is None
 
 
 @pytest.mark.parametrize(

@@ -97,26 +97,26 @@ def test_a_time_is_in_utc_itself_and_not_in_a_zone_that_is_the_same_here(value: 
 def test_half_a_surrogate_pair_in_bytes_spoils_its_own_record_only(before: bytes) -> None:
     body = b'{%b"batches": [{"id":"a","images":1,"name":"\xed\xa0\x80"}, {"id":"b","images":2}]}' % before
     snapshot = parse_batches(body)
-    assert [batch.batch_id for batch in snapshot.batches] == ["b"]
+    assert [batch.batch_id for batch in snapshot.records] == ["b"]
     (reject,) = snapshot.rejects
-    assert (reject.position, reject.batch_id) == (0, "a")
+    assert (reject.position, reject.record_id) == (0, "a")
     assert reject.raw == r'{"id":"a","images":1,"name":"\xed\xa0\x80"}'
 
 
 def test_what_cannot_be_stored_is_kept_with_its_keys_in_order_at_every_level() -> None:
-    (batch,) = parse_batches(a_list(new={"z": "\x00", "a": 1})).batches
+    (batch,) = parse_batches(a_list(new={"z": "\x00", "a": 1})).records
     assert batch.extra is not None
     assert json.loads(batch.extra) == {"unstorable": r'{"new": {"a": 1, "z": "\u0000"}}'}
 
 
 def test_the_last_level_that_is_kept_is_the_hundredth() -> None:
     kept = "[" * 100 + "]" * 100
-    (batch,) = parse_batches(f'[{{"id":"a","images":1,"new":{kept}}}]'.encode()).batches
+    (batch,) = parse_batches(f'[{{"id":"a","images":1,"new":{kept}}}]'.encode()).records
     assert batch.extra == f'{{"new":{kept}}}'
 
 
 def test_the_longest_id_has_a_thousand_bytes_whatever_is_in_it() -> None:
-    assert parse_batches(a_list(id="-" * 1_000)).batches
+    assert parse_batches(a_list(id="-" * 1_000)).records
     assert parse_batches(a_list(id="-" * 1_001)).has_unreadable
 
 

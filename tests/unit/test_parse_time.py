@@ -20,7 +20,7 @@ def firestore(seconds: object, nanoseconds: object) -> dict[str, object]:
 
 
 def batch_with(uploaded: str) -> Batch:
-    (batch,) = parse_batches(f'[{{"id": "a", "images": 1, "uploaded": {uploaded}}}]'.encode()).batches
+    (batch,) = parse_batches(f'[{{"id": "a", "images": 1, "uploaded": {uploaded}}}]'.encode()).records
     return batch
 
 

@@ -140,7 +140,8 @@ SELECT
         WHERE observation.project_id = batch.project_id
             AND observation.observed_at >= batch.carried_since
             AND observation.observed_at <= :at
-            AND reject.batch_id = batch.batch_id
+            AND reject.subject = 'batch'
+            AND reject.record_id = batch.batch_id
         ORDER BY reject.observation_id DESC
         LIMIT 1
     ) AS reason
@@ -192,7 +193,8 @@ SELECT
 FROM ledger.observation
 LEFT JOIN ledger.look_up
     ON look_up.observation_id = observation.observation_id
-    AND look_up.batch_id = :batch_id
+    AND look_up.subject = 'batch'
+    AND look_up.record_id = :batch_id
 WHERE observation.observation_id = :observation_id
 """
 
