@@ -203,7 +203,7 @@ class LookedUp(msgspec.Struct, frozen=True):
     """
     Evidence on one batch or job beside the list.
 
-    `outcome` is `found`, `not_found` or `inconclusive`, as its look-up came out, or `accepted`, the word of an
+    `outcome` is `found`, `not_found` or `inconclusive`, as its look-up came out; `accepted` is the word of an
     operator that it is gone. `body` is what a look-up that found it answered; None for every other outcome.
     """
 
