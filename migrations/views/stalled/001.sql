@@ -1,0 +1,80 @@
+CREATE VIEW analytics.stalled AS
+SELECT
+    waiting.kind,
+    waiting.workspace,
+    waiting.project,
+    waiting.batch_id,
+    waiting.job_id,
+    waiting.name,
+    waiting.images,
+    waiting.since,
+    extract(EPOCH FROM greatest(waiting.last_observed_at, waiting.since) - waiting.since)::double precision AS idle_s,
+    coalesce(waiting.last_observed_at >= waiting.since + INTERVAL '7 days', FALSE) AS is_stalled,
+    waiting.last_observed_at
+FROM (
+    SELECT
+        'batch' AS kind,
+        project.workspace,
+        project.project,
+        batch.batch_id,
+        NULL::text AS job_id,
+        batch.name,
+        batch.images,
+        batch.changed_at AS since,
+        trusted.observed_at AS last_observed_at
+    FROM ledger.batch
+    INNER JOIN ledger.project
+        ON project.project_id = batch.project_id
+    LEFT JOIN LATERAL (
+        SELECT observation.observed_at
+        FROM ledger.observation
+        WHERE observation.project_id = project.project_id
+            AND observation.verdict IN ('changed', 'unchanged')
+        ORDER BY observation.observed_at DESC
+        LIMIT 1
+    ) AS trusted ON TRUE
+    WHERE batch.images > 0
+    UNION ALL
+    SELECT
+        'job',
+        project.workspace,
+        project.project,
+        job.batch_id,
+        job.job_id,
+        job.name,
+        CASE
+            WHEN coalesce(job.annotated, 0) < job.images THEN job.images - coalesce(job.annotated, 0)
+            ELSE greatest(job.images - coalesce(job.approved, 0), 0)
+        END,
+        job.changed_at,
+        trusted.jobs_at
+    FROM ledger.job
+    INNER JOIN ledger.project
+        ON project.project_id = job.project_id
+    LEFT JOIN LATERAL (
+        SELECT observation.jobs_at
+        FROM ledger.observation
+        WHERE observation.project_id = project.project_id
+            AND observation.jobs_verdict IN ('changed', 'unchanged')
+            -- The list of jobs is read shortly after that of the batches.
+            AND observation.observed_at > project.jobs_since - INTERVAL '1 day'
+        ORDER BY observation.observed_at DESC
+        LIMIT 1
+    ) AS trusted ON TRUE
+    WHERE job.gone_at IS NULL
+        AND job.images > 0
+        AND NOT coalesce(lower(job.status) = 'complete', job.annotated >= job.images, FALSE)
+) AS waiting;
+
+COMMENT ON VIEW analytics.stalled IS 'One batch with images not yet assigned, or one job that is not complete, and how long nothing has changed on it. Choose by idle_s, or take is_stalled.';
+COMMENT ON COLUMN analytics.stalled.kind IS 'batch or job.';
+COMMENT ON COLUMN analytics.stalled.workspace IS 'Slug of the workspace at Roboflow.';
+COMMENT ON COLUMN analytics.stalled.project IS 'Slug of the project at Roboflow, without the workspace.';
+COMMENT ON COLUMN analytics.stalled.batch_id IS 'The batch, or that which the job was made from; NULL: the source does not say.';
+COMMENT ON COLUMN analytics.stalled.job_id IS 'The job; NULL: it is a batch.';
+COMMENT ON COLUMN analytics.stalled.name IS 'Name of the batch or job; NULL: the source does not say.';
+COMMENT ON COLUMN analytics.stalled.images IS 'Images that wait: of a batch those not yet assigned; of a job those not annotated or, where all are, those not approved.';
+COMMENT ON COLUMN analytics.stalled.since IS 'Observation that saw its last change, or saw it first: nothing has changed since at least then.';
+COMMENT ON COLUMN analytics.stalled.idle_s IS 'Seconds from then until it was last observed; NULL: it was never observed by a trusted reading.';
+COMMENT ON COLUMN analytics.stalled.is_stalled IS 'Whether that is 7 days or more.';
+COMMENT ON COLUMN analytics.stalled.last_observed_at IS 'Last trusted observation of the batches, or reading of the jobs; what happened later is not known; NULL: there was none yet.';
