@@ -26,7 +26,12 @@ _NEW = (
     "project_monthly",
     "batch_progress",
     "stalled",
+    "burn_down",
+    "forecast",
+    "batch_lead_time",
+    "batch_move",
 )
+_PERIOD = "project_period(text, text, timestamptz, timestamptz, text, text)"
 
 
 def upgrade() -> None:
@@ -34,9 +39,11 @@ def upgrade() -> None:
         op.execute(_text(view, version))
     for view in _NEW:
         op.execute(_text(view, 1))
+    op.execute(_text("project_period", 1))
 
 
 def downgrade() -> None:
+    op.execute(f"DROP FUNCTION analytics.{_PERIOD}")
     for view in (*reversed(_NEW), *_CHANGED):
         op.execute(f"DROP VIEW analytics.{view}")
     for view, version in _CHANGED.items():

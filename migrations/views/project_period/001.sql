@@ -1,0 +1,224 @@
+CREATE FUNCTION analytics.project_period(
+    grain text,
+    time_zone text,
+    from_at timestamptz DEFAULT NULL,
+    to_at timestamptz DEFAULT NULL,
+    of_workspace text DEFAULT NULL,
+    of_project text DEFAULT NULL
+)
+RETURNS TABLE (
+    workspace text,
+    project text,
+    period_start timestamptz,
+    period_end timestamptz,
+    batches integer,
+    images bigint,
+    num_jobs bigint,
+    images_delta bigint,
+    num_jobs_delta bigint,
+    is_observed boolean,
+    days integer,
+    observed_days integer,
+    jobs_observed_days integer,
+    jobs integer,
+    job_images bigint,
+    annotated bigint,
+    approved bigint,
+    rejected bigint,
+    intake bigint,
+    moved bigint,
+    assigned bigint,
+    unassigned bigint,
+    removed bigint,
+    annotated_work bigint,
+    approved_work bigint,
+    rejected_work bigint,
+    remaining bigint,
+    last_observed_at timestamptz
+)
+LANGUAGE sql
+STABLE
+-- As a view does, it reads the private tables for whoever may read the schema.
+SECURITY DEFINER
+PARALLEL SAFE
+ROWS 1000
+SET search_path = pg_catalog
+AS $$
+    WITH
+    -- Each project from its first observation, or later, until now, or earlier.
+    asked AS (
+        SELECT
+            project.project_id,
+            project.workspace,
+            project.project,
+            project.jobs_since,
+            date_trunc(
+                project_period.grain,
+                greatest(first.observed_at, project_period.from_at) AT TIME ZONE project_period.time_zone
+            ) AS begins,
+            least(project_period.to_at, now()) AS until,
+            (first.observed_at AT TIME ZONE project_period.time_zone)::date AS first_day,
+            CASE project_period.grain
+                WHEN 'quarter' THEN INTERVAL '3 months'
+                ELSE ('1 ' || project_period.grain)::interval
+            END AS step
+        FROM ledger.project
+        CROSS JOIN LATERAL (
+            SELECT observation.observed_at
+            FROM ledger.observation
+            WHERE observation.project_id = project.project_id
+                AND observation.batches IS NOT NULL
+            ORDER BY observation.observed_at ASC
+            LIMIT 1
+        ) AS first
+        WHERE (project_period.of_workspace IS NULL OR project.workspace = project_period.of_workspace)
+            AND (project_period.of_project IS NULL OR project.project = project_period.of_project)
+    ),
+    -- Clocks are set on days of 23 or 25 hours: periods are counted by the clock on the wall, and told in instants.
+    period AS (
+        SELECT
+            asked.project_id,
+            asked.workspace,
+            asked.project,
+            series.begins AT TIME ZONE project_period.time_zone AS period_start,
+            (series.begins + asked.step) AT TIME ZONE project_period.time_zone AS period_end,
+            greatest(series.begins::date, asked.first_day) AS first_day,
+            least(
+                (series.begins + asked.step)::date - 1,
+                (now() AT TIME ZONE project_period.time_zone)::date
+            ) AS last_day,
+            (series.begins + asked.step) AT TIME ZONE project_period.time_zone > asked.jobs_since AS is_known
+        FROM asked
+        CROSS JOIN LATERAL generate_series(
+            asked.begins,
+            asked.until AT TIME ZONE project_period.time_zone,
+            asked.step
+        ) AS series (begins)
+        -- What ends where another period begins is not part of it.
+        WHERE series.begins AT TIME ZONE project_period.time_zone < asked.until
+    )
+    SELECT
+        period.workspace,
+        period.project,
+        period.period_start,
+        period.period_end,
+        coalesce(ended.batches, 0),
+        coalesce(ended.images, 0),
+        coalesce(ended.num_jobs, 0),
+        coalesce(flow.images_delta, 0),
+        coalesce(flow.num_jobs_delta, 0),
+        seen.observed_days > 0,
+        period.last_day - period.first_day + 1,
+        seen.observed_days,
+        seen.jobs_observed_days,
+        CASE WHEN period.is_known THEN coalesce(ended.jobs, 0) END,
+        CASE WHEN period.is_known THEN coalesce(ended.job_images, 0) END,
+        CASE WHEN period.is_known THEN coalesce(ended.annotated, 0) END,
+        CASE WHEN period.is_known THEN coalesce(ended.approved, 0) END,
+        CASE WHEN period.is_known THEN coalesce(ended.rejected, 0) END,
+        coalesce(flow.intake, CASE WHEN seen.observed_days > 0 THEN 0 END),
+        coalesce(flow.moved, CASE WHEN seen.observed_days > 0 THEN 0 END),
+        coalesce(flow.assigned, CASE WHEN seen.observed_days > 0 THEN 0 END),
+        coalesce(flow.unassigned, CASE WHEN seen.observed_days > 0 THEN 0 END),
+        coalesce(flow.removed, CASE WHEN seen.observed_days > 0 THEN 0 END),
+        CASE WHEN seen.jobs_observed_days > 0 THEN coalesce(flow.annotated_work, 0) END,
+        CASE WHEN seen.jobs_observed_days > 0 THEN coalesce(flow.approved_work, 0) END,
+        CASE WHEN seen.jobs_observed_days > 0 THEN coalesce(flow.rejected_work, 0) END,
+        CASE
+            WHEN period.is_known THEN coalesce(ended.images, 0) + coalesce(ended.job_images - ended.annotated, 0)
+        END,
+        last.observed_at
+    FROM period
+    LEFT JOIN LATERAL (
+        SELECT
+            observation.batches,
+            observation.images,
+            observation.num_jobs,
+            observation.jobs,
+            observation.job_images,
+            observation.annotated,
+            observation.approved,
+            observation.rejected
+        FROM ledger.observation
+        WHERE observation.project_id = period.project_id
+            AND observation.batches IS NOT NULL
+            AND observation.observed_at < period.period_end
+        ORDER BY observation.observed_at DESC
+        LIMIT 1
+    ) AS ended ON TRUE
+    CROSS JOIN LATERAL (
+        SELECT
+            sum(observation.images_delta)::bigint AS images_delta,
+            sum(observation.num_jobs_delta)::bigint AS num_jobs_delta,
+            sum(observation.intake)::bigint AS intake,
+            sum(observation.moved)::bigint AS moved,
+            sum(observation.assigned)::bigint AS assigned,
+            sum(observation.unassigned)::bigint AS unassigned,
+            sum(observation.removed)::bigint AS removed,
+            sum(observation.annotated_work)::bigint AS annotated_work,
+            sum(observation.approved_work)::bigint AS approved_work,
+            sum(observation.rejected_work)::bigint AS rejected_work
+        FROM ledger.observation
+        WHERE observation.project_id = period.project_id
+            AND observation.observed_at >= period.period_start
+            AND observation.observed_at < period.period_end
+    ) AS flow
+    -- Of folded observations the first and the last are known: they may fall into two days.
+    CROSS JOIN LATERAL (
+        SELECT
+            count(*) FILTER (
+                WHERE (
+                    SELECT coalesce(observation.span_from, observation.observed_at) < day.ends_at
+                    FROM ledger.observation
+                    WHERE observation.project_id = period.project_id
+                        AND observation.verdict IN ('changed', 'unchanged')
+                        AND observation.observed_at >= day.begins_at
+                    ORDER BY observation.observed_at ASC
+                    LIMIT 1
+                )
+            )::integer AS observed_days,
+            count(*) FILTER (
+                WHERE period.is_known AND EXISTS (
+                    SELECT FROM ledger.observation
+                    WHERE observation.project_id = period.project_id
+                        AND observation.jobs_verdict IN ('changed', 'unchanged')
+                        AND observation.observed_at >= day.begins_at
+                        -- As long as a fold is at most.
+                        AND observation.observed_at < day.ends_at + INTERVAL '1 day'
+                        AND coalesce(observation.span_from, observation.observed_at) < day.ends_at
+                )
+            )::integer AS jobs_observed_days
+        FROM (
+            SELECT
+                (period.first_day + nth)::timestamp AT TIME ZONE project_period.time_zone AS begins_at,
+                (period.first_day + nth + 1)::timestamp AT TIME ZONE project_period.time_zone AS ends_at
+            FROM generate_series(0, period.last_day - period.first_day) AS nth
+        ) AS day
+    ) AS seen
+    LEFT JOIN LATERAL (
+        SELECT max(known.observed_at) AS observed_at
+        FROM (
+            (
+                SELECT observation.observed_at
+                FROM ledger.observation
+                WHERE observation.project_id = period.project_id
+                    AND observation.verdict IN ('changed', 'unchanged')
+                    AND observation.observed_at < period.period_end
+                ORDER BY observation.observed_at DESC
+                LIMIT 1
+            )
+            UNION ALL
+            (
+                SELECT CASE WHEN observation.span_from < period.period_end THEN observation.span_from END
+                FROM ledger.observation
+                WHERE observation.project_id = period.project_id
+                    AND observation.verdict IN ('changed', 'unchanged')
+                    AND observation.observed_at >= period.period_end
+                ORDER BY observation.observed_at ASC
+                LIMIT 1
+            )
+        ) AS known
+    ) AS last ON TRUE
+$$;
+
+COMMENT ON FUNCTION analytics.project_period(text, text, timestamptz, timestamptz, text, text) IS 'One project and day, week (from Monday), month, quarter or year (grain) by the clock of a time zone such as Asia/Kolkata, from the period in which from_at falls until the one before to_at, without holes; NULL: from the first observation, until now. Of one project; of all where of_workspace or of_project is NULL. The columns mean what those of project_monthly do: counts are those at the end of the period, as last observed by then; flows are what was seen in it, NULL where nobody looked; of its days so far (days), observed_days had a trusted observation and jobs_observed_days one of the jobs; is_observed: whether any had. period_end is where the next one begins.';
