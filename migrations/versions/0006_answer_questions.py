@@ -17,6 +17,8 @@ _CHANGED = {"observation": 3, "project": 2, "project_daily": 2}
 
 # In the order in which they build on one another.
 _NEW = (
+    "run",
+    "schema_revision",
     "job",
     "job_change",
     "job_history",
