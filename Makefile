@@ -84,6 +84,12 @@ bench: $(VENV)/ready-dev ## Measure, and print the table.
 growth: $(VENV)/ready-dev ## Measure what a ledger grows by, and print the table.
 	$(BIN)/python benchmarks/growth.py
 
+SIZE ?= small
+
+.PHONY: scale
+scale: $(VENV)/ready-dev ## Fill a ledger with a synthetic history, time what dashboards ask, print the table; SIZE=medium.
+	$(BIN)/python -m benchmarks.scale --size $(SIZE)
+
 .PHONY: lock
 lock: $(VENV)/ready-dev ## Write requirements/ anew from pyproject.toml; LOCK_OPTIONS=--upgrade for newer releases.
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt

@@ -1,0 +1,270 @@
+"""
+How long the queries of dashboards and of the cookbook take on a large ledger, and how their rows are found.
+
+    python -m benchmarks.scale                             100 projects, 10,000 batches, 200,000 changes
+    python -m benchmarks.scale --size medium               ten times as much; there are tenth and large, too
+    python -m benchmarks.scale --database postgresql://…   in an empty database of a server that is there
+
+Without --database an embedded Postgres is used; with --home it is kept for the next time. A ledger that is
+filled already is measured as it is. Each query runs once to see its plan, then so many times; the median
+counts. What a query takes is until its last row is here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import psycopg
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from benchmarks.questions import Place, Question, questions
+from benchmarks.synthetic_ledger import SIZES, Writer, Written
+from etl.database import connect, migrate
+from etl.embedded import server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+TARGETS_MS: Final = {"project": 300, "workspace": 2000}
+
+# As an operator with a ledger of this size would set it, as far as it concerns reading; the log, for writing.
+_SERVER: Final = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
+
+
+class Timing(NamedTuple):
+    """What one query of one scope came to."""
+
+    question: Question
+    scope: str
+    milliseconds: float | None
+    rows: int
+    plan: Plan
+    fault: str = ""
+
+    @property
+    def is_in_time(self) -> bool:
+        """Whether it meets its target."""
+        return self.milliseconds is not None and self.milliseconds <= TARGETS_MS[self.scope]
+
+
+class Plan(NamedTuple):
+    """How the rows were found: by which scans, how much was looked at in vain, and pages looked at."""
+
+    scans: str = ""
+    removed: int = 0
+    pages: int = 0
+
+
+def main() -> None:
+    """Fill a ledger if it is empty, ask everything, print the table."""
+    arguments = _arguments()
+    with _database(arguments) as uri:
+        written = _filled(uri, arguments)
+        if written is not None:
+            _tell(written)
+        timings = list(_measured(uri, arguments))
+    timings.sort(key=lambda timing: (timing.scope, timing.question.where))
+    if arguments.markdown:
+        print("\n".join(_markdown(timings)))
+    else:
+        _print(timings)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="How long dashboards wait on a large ledger.")
+    parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument(
+        "--until", type=datetime.fromisoformat, default=datetime.now(UTC), help="last reading"
+    )
+    parser.add_argument("--database", metavar="URI", help="an empty or filled database")
+    parser.add_argument("--home", type=Path, help="folder of the embedded database, to be kept")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--limit", type=int, default=30, metavar="SECONDS", help="a query is given up after")
+    parser.add_argument("--only", default="", metavar="WORDS", help="only titles with these words")
+    parser.add_argument(
+        "--plans", action="store_true", help="print the whole plans of those that are too slow"
+    )
+    parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
+    return parser.parse_args()
+
+
+@contextmanager
+def _database(arguments: argparse.Namespace) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as scratch:
+        if arguments.database:
+            with connect(arguments.database) as connection:
+                migrate(connection)
+            yield arguments.database
+            return
+        Path(scratch).chmod(0o755)
+        with server(arguments.home or Path(scratch) / "db", settings=_SERVER) as uri:
+            with connect(uri) as connection:
+                migrate(connection)
+            yield uri
+
+
+# Filling it.
+
+
+def _filled(uri: str, arguments: argparse.Namespace) -> Written | None:
+    """Fill an empty ledger, and make sure that its books balance."""
+    with psycopg.connect(uri, autocommit=True) as connection:
+        if connection.execute("SELECT FROM ledger.project LIMIT 1").fetchone() is not None:
+            return None
+    writer = Writer(uri, SIZES[arguments.size], seed=arguments.seed, until=arguments.until)
+    with Progress(console=Console(stderr=True)) as progress:
+        days = progress.add_task(f"writing a {arguments.size} ledger", total=None)
+        written = writer.write(lambda done, total: progress.update(days, completed=done, total=total))
+    writer.close()
+    return written
+
+
+def _tell(written: Written) -> None:
+    rows = ", ".join(f"{count:,} {table}" for table, count in written.rows.items())
+    print(f"Wrote {rows} in {written.seconds:,.0f} s;")
+    print(
+        f"{written.table_bytes / 1e9:,.2f} GB, {written.table_bytes / written.changes:,.0f} B a change"
+        " with its share of readings and all indexes."
+    )
+
+
+# Asking.
+
+
+def _measured(uri: str, arguments: argparse.Namespace) -> Iterator[Timing]:
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(f"SET statement_timeout = '{arguments.limit} s'")
+        connection.execute("SET TimeZone = 'UTC'")
+        project, workspace = _places(connection)
+        for scope, place in (("project", project), ("workspace", workspace)):
+            for question in questions(place):
+                if arguments.only in question.title:
+                    timing = _timed(connection, question, scope, arguments.repeat)
+                    print(f"{timing.scope} {question.title} {timing.milliseconds}", file=sys.stderr)
+                    if arguments.plans and not timing.is_in_time:
+                        _print_plan(connection, question)
+                    yield timing
+
+
+def _places(connection: psycopg.Connection) -> tuple[Place, Place]:
+    """Take the project in the middle, and a batch of it that has lived long."""
+    row = connection.execute(
+        "SELECT workspace, project, batch_id FROM ledger.project INNER JOIN ledger.batch USING (project_id)"
+        " WHERE project_id = (SELECT (max(project_id) + 1) / 2 FROM ledger.project)"
+        " ORDER BY batch.changed_at - batch.first_seen_at DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        raise SystemExit("the ledger has no batches")
+    workspace, project, batch_id = row
+    now = datetime.now(UTC)
+    return Place(workspace, project, batch_id, now), Place(workspace, "", batch_id, now)
+
+
+def _timed(connection: psycopg.Connection, question: Question, scope: str, repeat: int) -> Timing:
+    query = question.sql
+    try:
+        plan = _plan(connection, query)
+        runs = [_run(connection, query) for _ in range(repeat)]
+    except psycopg.Error as error:
+        return Timing(question, scope, None, 0, Plan(), str(error).splitlines()[0])
+    return Timing(question, scope, statistics.median(run[0] for run in runs), runs[0][1], plan)
+
+
+def _run(connection: psycopg.Connection, query: str) -> tuple[float, int]:
+    began = time.perf_counter()
+    rows = connection.execute(query).fetchall()
+    return (time.perf_counter() - began) * 1000, len(rows)
+
+
+def _plan(connection: psycopg.Connection, query: str) -> Plan:
+    row = connection.execute("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON, TIMING OFF) " + query).fetchone()
+    root = row[0][0]["Plan"] if row else {}
+    nodes = list(_nodes(root))
+    return Plan(
+        ", ".join(
+            sorted({_scan(node) for node in nodes if "Relation Name" in node or "Function Name" in node})
+        ),
+        sum(int(node.get("Rows Removed by Filter", 0) * node["Actual Loops"]) for node in nodes),
+        root.get("Shared Hit Blocks", 0) + root.get("Shared Read Blocks", 0),
+    )
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _nodes(child)
+
+
+_KINDS: Final = {
+    "Seq Scan": "all of",
+    "Index Scan": "index of",
+    "Index Only Scan": "index of",
+    "Bitmap Heap Scan": "index of",
+    "Function Scan": "function",
+}
+
+
+def _scan(node: dict[str, Any]) -> str:
+    """Name what is looked at, and how; a small table is read whole on purpose."""
+    kind = _KINDS.get(node["Node Type"], node["Node Type"])
+    return f"{kind} {node.get('Relation Name') or node['Function Name']}"
+
+
+def _print_plan(connection: psycopg.Connection, question: Question) -> None:
+    print(f"\n-- {question.title}\n{question.sql}")
+    try:
+        for (line,) in connection.execute("EXPLAIN (ANALYZE, BUFFERS) " + question.sql):
+            print(line)
+    except psycopg.Error as error:
+        print(error)
+        for (line,) in connection.execute("EXPLAIN " + question.sql):
+            print(line)
+
+
+# Telling.
+
+_COLUMNS: Final = ("of", "asked by", "query", "rows", "median ms", "in time", "pages", "in vain", "how")
+
+
+def _cells(timing: Timing) -> Sequence[str]:
+    median = "-" if timing.milliseconds is None else f"{timing.milliseconds:,.1f}"
+    return (
+        timing.scope,
+        timing.question.where,
+        timing.question.title,
+        f"{timing.rows:,}",
+        median,
+        "yes" if timing.is_in_time else "no",
+        f"{timing.plan.pages:,}",
+        f"{timing.plan.removed:,}",
+        timing.fault or timing.plan.scans,
+    )
+
+
+def _print(timings: list[Timing]) -> None:
+    table = Table(*_COLUMNS)
+    for timing in timings:
+        table.add_row(*_cells(timing))
+    Console(width=200).print(table)
+
+
+def _markdown(timings: list[Timing]) -> Iterator[str]:
+    yield f"| {' | '.join(_COLUMNS)} |"
+    yield f"| {' | '.join('---' for _ in _COLUMNS)} |"
+    for timing in timings:
+        yield f"| {' | '.join(_cells(timing))} |"
+
+
+if __name__ == "__main__":
+    main()
