@@ -72,6 +72,11 @@ def serve(
         end_now(0)
 
 
+def is_going(daemon: Daemon) -> bool:
+    """Say whether turns are taken: there is a scheduler, and no turn is hung."""
+    return _is_alive() and not daemon.is_hung
+
+
 @contextmanager
 def notifier(environ: Mapping[str, str], redact: Callable[[str], str]) -> Iterator[Callable[[str], None]]:
     """
@@ -134,7 +139,7 @@ def _watch(
 ) -> None:
     """Until we are asked to stop, see each second that the turns are taken."""
     while not daemon.stop.wait(_POLL_S):
-        if daemon.is_hung or not _is_alive():
+        if not is_going(daemon):
             _give_up(daemon, end_now)
             return
         beat()

@@ -141,6 +141,11 @@ _SlugText = Annotated[str, StringConstraints(pattern=r"^[^/\s]+$")]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
+_HostName = Annotated[
+    str, BeforeValidator(_lower), StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?$")
+]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -391,6 +396,34 @@ class RetentionSettings(_Section):
     )
 
 
+class WebSettings(_Section):
+    """The status page and the metrics, of the daemon and of `batchledger web`."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Whether the daemon serves them. `batchledger web` does so in any case.",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        max_length=253,
+        description="Address to listen on. There is no log-in: with the default only users of this host can "
+        "look. `0.0.0.0` lets in whoever reaches the port, as a container needs it.",
+    )
+    port: int = Field(
+        default=8787,
+        ge=0,
+        le=65535,
+        description="Port to listen on; 0 picks a free one, which the log names.",
+    )
+    allowed_hosts: Annotated[tuple[_HostName, ...], BeforeValidator(_items)] = Field(
+        default=(),
+        description="Names by which browsers may ask, besides `localhost`, `host` and every IP address: "
+        '`["status.example.org"]`. Any other name is refused, lest a foreign page read this one by giving '
+        "its own name our address.",
+    )
+
+
 class LogSettings(_Section):
     """What is said on standard error, and how."""
 
@@ -477,6 +510,7 @@ class Settings(BaseSettings):
     guard: GuardSettings = GuardSettings()
     freshness: FreshnessSettings = FreshnessSettings()
     retention: RetentionSettings = RetentionSettings()
+    web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
     database: DatabaseSettings = DatabaseSettings()
 

@@ -23,6 +23,7 @@ def retrying(
     sleep: Callable[[float], None],
     monotonic: Callable[[], float],
     uniform: Callable[[float, float], float],
+    on_retry: Callable[[], None],
 ) -> tenacity.Retrying:
     """
     Build the retry policy: call it with a function and a `Call`.
@@ -45,6 +46,7 @@ def retrying(
         wait=wait_s,
         stop=is_late_or_last,
         sleep=sleep,
+        before_sleep=lambda _state: on_retry(),
         reraise=True,
     )
 

@@ -83,6 +83,7 @@ class RoboflowSource:
         monotonic: The clock that limits are measured by; `until` of every method is a reading of it.
         now: The wall clock, for the times of an answer and for `Retry-After` dates.
         uniform: Draws from an interval, for the jitter of the waits.
+        on_retry: Told of each call that is about to be repeated.
 
     Raises:
         SettingsError: The address or the key cannot be used in a request.
@@ -97,6 +98,7 @@ class RoboflowSource:
         monotonic: Callable[[], float] = time.monotonic,
         now: Clock = _utc_now,
         uniform: Callable[[float, float], float] = random.uniform,
+        on_retry: Callable[[], None] = lambda: None,
     ) -> None:
         self._options = options
         self._key = sendable(key)
@@ -104,7 +106,9 @@ class RoboflowSource:
         self._base = base_url(options.base_url)
         self._proxies, self._verify = environment(self._base)
         self._limiter = _limiter(options)
-        self._retrying = retrying(options, sleep=sleep, monotonic=monotonic, uniform=uniform)
+        self._retrying = retrying(
+            options, sleep=sleep, monotonic=monotonic, uniform=uniform, on_retry=on_retry
+        )
         self._idle: deque[Line] = deque()
         self._not_before = 0.0
 

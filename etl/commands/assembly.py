@@ -184,7 +184,14 @@ def open_ledger(database: Database, settings: Settings) -> Iterator[PostgresLedg
         connections.dispose()
 
 
-def open_accounts(settings: Settings, *, stop: Event, clock: Clock, stack: ExitStack) -> tuple[Account, ...]:
+def open_accounts(
+    settings: Settings,
+    *,
+    stop: Event,
+    clock: Clock,
+    stack: ExitStack,
+    on_retry: Callable[[], None] = lambda: None,
+) -> tuple[Account, ...]:
     """Make a source for each key; their idle connections are closed with the stack."""
     accounts = list[Account]()
     for key in required_keys(settings):
@@ -193,6 +200,7 @@ def open_accounts(settings: Settings, *, stop: Event, clock: Clock, stack: ExitS
             ApiKey(key.secret.get_secret_value()),
             sleep=sleep_until(stop),
             now=clock,
+            on_retry=on_retry,
         )
         stack.callback(source.close)
         accounts.append(Account(source, key.workspace))

@@ -58,7 +58,7 @@ class Stopped:
 
 
 @contextmanager
-def stops_on_signal(stop: Event, say: Callable[[str], None]) -> Iterator[Stopped]:
+def stops_on_signal(stop: Event, say: Callable[[str], None], words: str = _STOPPING) -> Iterator[Stopped]:
     """
     Set the event at the first SIGINT or SIGTERM, and end the process at the second.
 
@@ -69,6 +69,7 @@ def stops_on_signal(stop: Event, say: Callable[[str], None]) -> Iterator[Stopped
     Args:
         stop: Set at the first signal.
         say: Told then, in another thread, that the end is near.
+        words: What it is told.
     """
     arrived: SimpleQueue[int] = SimpleQueue()
     stopped = Stopped()
@@ -83,7 +84,7 @@ def stops_on_signal(stop: Event, say: Callable[[str], None]) -> Iterator[Stopped
     def pass_on() -> None:
         if arrived.get():
             stop.set()
-            say(_STOPPING)
+            say(words)
 
     before = {one: signal.signal(one, handle) for one in _SIGNALS}
     listener = threading.Thread(target=pass_on, name="signals", daemon=True)

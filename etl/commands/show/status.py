@@ -27,7 +27,7 @@ def status(out: Console, found: Status) -> None:
         out.print()
     for project in found.projects:
         if project.is_tracked and project.gap_since is not None:
-            fault(out, _worst(project), str(project.slug), _open(project), _remedy(project))
+            fault(out, _worst(project), str(project.slug), what_is_open(project), remedy(project))
     if found.last_run is not None:
         line(out, _last_run(found.last_run, found.at))
 
@@ -75,7 +75,8 @@ def _worst(project: ProjectStatus) -> str:
     return "suspect" if project.rule else "warning"
 
 
-def _open(project: ProjectStatus) -> str:
+def what_is_open(project: ProjectStatus) -> str:
+    """Say since when and why nothing was trusted, and what is promised."""
     reasons = ", ".join(project.gap_reasons or ())
     told = f"nothing trusted since {moment(project.gap_since)} UTC ({reasons})"
     if project.error:
@@ -85,7 +86,8 @@ def _open(project: ProjectStatus) -> str:
     return told
 
 
-def _remedy(project: ProjectStatus) -> str:
+def remedy(project: ProjectStatus) -> str:
+    """Say what to do about it."""
     if project.rule:
         return suspect_remedy(project.rule, str(project.slug))
     if project.last_verdict == "failed":

@@ -1,0 +1,588 @@
+"""What the pages read: views of schema `analytics`, in pages of a bounded size, long names cut."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from sqlalchemy import text
+
+from etl.commands.queries import rows
+from etl.commands.queries.status import ProjectStatus
+from etl.errors import UnknownProjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Connection
+
+    from etl.records import Slug
+
+PROJECTS: Final = 50
+BATCHES: Final = 100
+CHANGES: Final = 200
+RUNS: Final = 15
+GAPS: Final = 20
+ATTENTION: Final = 50
+"""Rows of each table at most. What is more has a page of its own, or is said to be left out."""
+
+TREND_DAYS: Final = 30
+"""Days of the small charts beside each project."""
+
+NAME: Final = 160
+"""Characters of a name that are shown. The source sets no limit to it, and a page must stay one."""
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """All followed projects together."""
+
+    projects: int
+    batches: int
+    images: int
+    last_observed_at: datetime | None
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One run. What it ended with is None while it runs, and for ever if it died."""
+
+    run_id: int
+    trigger: str
+    host: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    is_running: bool
+    changed: int | None
+    unchanged: int | None
+    suspect: int | None
+    failed: int | None
+    skipped: int | None
+    batch_changes: int | None
+    requests: int | None
+
+
+class GapRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One gap of one project; `to_at` is None while it is open."""
+
+    workspace: str
+    project: str
+    from_at: datetime
+    to_at: datetime | None
+    reasons: tuple[str, ...]
+    is_promise_broken: bool
+
+
+class DayRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One project and UTC day, as at its end; not `is_observed`: carried from the day before."""
+
+    workspace: str
+    project: str
+    day: date
+    batches: int
+    images: int
+    images_delta: int
+    intake: int
+    assigned: int
+    annotated_work: int | None
+    is_observed: bool
+
+
+class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One batch, as last believed; `size` counts the images of its jobs as well."""
+
+    batch_id: str
+    name: str | None
+    images: int
+    num_jobs: int | None
+    uploaded_at: datetime | None
+    first_seen_at: datetime
+    changed_at: datetime
+    last_seen_at: datetime
+    missing_since: datetime | None
+    gone_at: datetime | None
+
+
+class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of one batch, in (`changed_after`, `observed_at`]."""
+
+    kind: str
+    changed_after: datetime | None
+    observed_at: datetime
+    name: str | None
+    images: int
+    images_delta: int
+    num_jobs: int | None
+    num_jobs_delta: int
+    run_id: int
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """The first page. `is_last` is whether no project comes after those of this page."""
+
+    totals: Totals
+    attention: tuple[ProjectStatus, ...]
+    projects: tuple[ProjectStatus, ...]
+    is_last: bool
+    days: tuple[DayRow, ...]
+    runs: tuple[RunRow, ...]
+    gaps: tuple[GapRow, ...]
+
+
+class ProjectPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One project: its freshness, its days, its gaps, and a page of its batches."""
+
+    project: ProjectStatus
+    days: tuple[DayRow, ...]
+    gaps: tuple[GapRow, ...]
+    batches: tuple[BatchRow, ...]
+    is_last: bool
+
+
+class BatchPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One batch and its life, latest change first; `is_whole` is whether no older change is left out."""
+
+    batch: BatchRow
+    changes: tuple[ChangeRow, ...]
+    is_whole: bool
+    gaps: tuple[GapRow, ...]
+
+
+def overview(connection: Connection, *, find: str, page: int) -> Overview:
+    """
+    Read the first page.
+
+    Args:
+        connection: A reading one.
+        find: Part of the address of the projects that are wanted; empty for all.
+        page: Which page of them, from 1.
+    """
+    found = _projects(connection, _PAGE, find=find, limit=PROJECTS + 1, offset=(page - 1) * PROJECTS)
+    shown = found[:PROJECTS]
+    return Overview(
+        totals=rows(connection, Totals, _TOTALS)[0],
+        attention=_projects(connection, _ATTENTION, limit=ATTENTION),
+        projects=shown,
+        is_last=len(found) == len(shown),
+        days=_trends(connection, [project.slug for project in shown]),
+        runs=rows(connection, RunRow, _RUNS, limit=RUNS),
+        gaps=rows(connection, GapRow, _LATE_GAPS, limit=GAPS),
+    )
+
+
+def project_page(connection: Connection, slug: Slug, *, days: int, page: int) -> ProjectPage:
+    """
+    Read the page of one project.
+
+    Args:
+        connection: A reading one.
+        slug: Which project.
+        days: How many days, up to today.
+        page: Which page of its batches, from 1.
+
+    Raises:
+        UnknownProjectError: The ledger does not know it.
+    """
+    key = {"workspace": slug.workspace, "project": slug.project}
+    found = rows(
+        connection, BatchRow, _BATCHES, **key, batch_id=None, limit=BATCHES + 1, offset=(page - 1) * BATCHES
+    )
+    return ProjectPage(
+        project=_project(connection, slug),
+        days=rows(connection, DayRow, _DAYS, **key, days=days),
+        gaps=rows(connection, GapRow, _GAPS, **key, limit=GAPS),
+        batches=found[:BATCHES],
+        is_last=len(found) <= BATCHES,
+    )
+
+
+def batch_page(connection: Connection, slug: Slug, batch_id: str) -> BatchPage:
+    """
+    Read the page of one batch.
+
+    Raises:
+        UnknownProjectError: The ledger does not know it.
+    """
+    key = {"workspace": slug.workspace, "project": slug.project}
+    found = rows(connection, BatchRow, _BATCHES, **key, batch_id=batch_id, limit=1, offset=0)
+    if not found:
+        raise UnknownProjectError("the ledger knows no such batch")
+    changes = rows(connection, ChangeRow, _CHANGES, **key, batch_id=batch_id, limit=CHANGES + 1)
+    return BatchPage(
+        batch=found[0],
+        changes=changes[:CHANGES],
+        is_whole=len(changes) <= CHANGES,
+        gaps=rows(connection, GapRow, _GAPS, **key, limit=GAPS),
+    )
+
+
+def _project(connection: Connection, slug: Slug) -> ProjectStatus:
+    found = _projects(connection, _ONE, workspace=slug.workspace, project=slug.project)
+    if not found:
+        raise UnknownProjectError("the ledger knows no such project")
+    return found[0]
+
+
+def _projects(connection: Connection, chosen: str, **values: Any) -> tuple[ProjectStatus, ...]:  # noqa: ANN401 - as SQL takes them.
+    return rows(connection, ProjectStatus, _PROJECTS.format(chosen=chosen), name=NAME + 1, **values)
+
+
+def _trends(connection: Connection, slugs: Iterable[Slug]) -> tuple[DayRow, ...]:
+    workspaces, projects = [list(names) for names in zip(*slugs, strict=True)] or ([], [])
+    return rows(connection, DayRow, _TRENDS, workspaces=workspaces, projects=projects, days=TREND_DAYS)
+
+
+# How the schema stands
+
+
+def revision(connection: Connection) -> str | None:
+    """Return the revision of the schema, as who only reads may know it."""
+    found: str | None = connection.scalar(text("SELECT revision FROM analytics.schema_revision"))
+    return found
+
+
+_TOTALS: Final = """
+SELECT
+    count(*) AS projects,
+    coalesce(sum(batches), 0)::bigint AS batches,
+    coalesce(sum(images), 0)::bigint AS images,
+    max(last_observed_at) AS last_observed_at
+FROM analytics.project
+WHERE is_tracked
+"""
+
+_PAGE: Final = """
+SELECT
+    workspace,
+    project
+FROM analytics.project
+WHERE position(lower(:find) IN lower(workspace || '/' || project)) > 0
+ORDER BY
+    workspace,
+    project
+LIMIT :limit
+OFFSET :offset
+"""
+
+_ONE: Final = """
+SELECT
+    CAST(:workspace AS text) AS workspace,
+    CAST(:project AS text) AS project
+"""
+
+_ATTENTION: Final = """
+SELECT
+    project.workspace,
+    project.project
+FROM analytics.project
+INNER JOIN analytics.freshness
+    ON freshness.workspace = project.workspace
+    AND freshness.project = project.project
+WHERE project.is_tracked
+    AND (NOT freshness.is_kept OR project.last_verdict IN ('suspect', 'failed'))
+ORDER BY
+    freshness.is_kept,
+    project.last_observed_at NULLS FIRST
+LIMIT :limit
+"""
+
+# The projects are chosen first, so that what is costly to tell is told of them alone.
+_PROJECTS: Final = """
+WITH chosen AS MATERIALIZED ({chosen})
+SELECT
+    project.workspace,
+    project.project,
+    left(project.name, :name) AS name,
+    project.type,
+    project.is_tracked,
+    project.batches,
+    project.images,
+    project.num_jobs,
+    project.last_observed_at,
+    project.last_verdict,
+    project.last_attempt_at,
+    freshness.age_s,
+    freshness.max_age_s,
+    freshness.is_kept,
+    freshness.kept_1d,
+    freshness.kept_7d,
+    freshness.kept_30d,
+    absent.batches AS missing,
+    CASE WHEN project.last_verdict = 'suspect' THEN attempt.error END AS rule,
+    left(attempt.error, 300) AS error,
+    gap.from_at AS gap_since,
+    gap.reason AS gap_reason,
+    gap.reasons AS gap_reasons
+FROM chosen
+INNER JOIN analytics.project
+    ON project.workspace = chosen.workspace
+    AND project.project = chosen.project
+CROSS JOIN LATERAL (
+    SELECT
+        age_s,
+        max_age_s,
+        is_kept,
+        kept_1d,
+        kept_7d,
+        kept_30d
+    FROM analytics.freshness
+    WHERE freshness.workspace = chosen.workspace
+        AND freshness.project = chosen.project
+) AS freshness
+CROSS JOIN LATERAL (
+    SELECT count(*) AS batches
+    FROM analytics.batch
+    WHERE batch.workspace = chosen.workspace
+        AND batch.project = chosen.project
+        AND batch.missing_since IS NOT NULL
+        AND batch.gone_at IS NULL
+) AS absent
+LEFT JOIN LATERAL (
+    SELECT observation.error
+    FROM analytics.observation
+    WHERE observation.workspace = chosen.workspace
+        AND observation.project = chosen.project
+        -- Not the first by time: that would sort every observation of the project.
+        AND observation.observed_at = project.last_attempt_at
+    LIMIT 1
+) AS attempt ON TRUE
+LEFT JOIN LATERAL (
+    SELECT
+        from_at,
+        reason,
+        reasons
+    FROM analytics.gap
+    WHERE gap.workspace = chosen.workspace
+        AND gap.project = chosen.project
+        AND gap.to_at IS NULL
+) AS gap ON TRUE
+ORDER BY
+    freshness.is_kept IS DISTINCT FROM FALSE,
+    project.workspace,
+    project.project
+"""
+
+_DAY_COLUMNS: Final = """
+    workspace,
+    project,
+    day,
+    batches,
+    images,
+    images_delta,
+    greatest(images_delta, 0) AS intake,
+    greatest(-images_delta, 0) AS assigned,
+    NULL AS annotated_work,
+    is_observed
+"""
+
+_DAYS: Final = f"""
+SELECT {_DAY_COLUMNS}
+FROM analytics.project_daily
+WHERE workspace = :workspace
+    AND project = :project
+    AND day > CAST(now() AT TIME ZONE 'UTC' AS date) - CAST(:days AS integer)
+ORDER BY day
+"""
+
+_TRENDS: Final = f"""
+SELECT {_DAY_COLUMNS}
+FROM unnest(CAST(:workspaces AS text []), CAST(:projects AS text [])) AS chosen (of_workspace, of_project)
+CROSS JOIN LATERAL (
+    SELECT project_daily.*
+    FROM analytics.project_daily
+    WHERE project_daily.workspace = chosen.of_workspace
+        AND project_daily.project = chosen.of_project
+        AND project_daily.day > CAST(now() AT TIME ZONE 'UTC' AS date) - CAST(:days AS integer)
+) AS daily
+ORDER BY
+    workspace,
+    project,
+    day
+"""
+
+_RUNS: Final = """
+SELECT
+    run_id,
+    trigger,
+    left(host, 100) AS host,
+    started_at,
+    ended_at,
+    outcome,
+    is_running,
+    changed,
+    unchanged,
+    suspect,
+    failed,
+    skipped,
+    batch_changes,
+    requests
+FROM analytics.run
+ORDER BY run_id DESC
+LIMIT :limit
+"""
+
+_LATE_GAPS: Final = """
+SELECT
+    workspace,
+    project,
+    from_at,
+    to_at,
+    reasons,
+    is_promise_broken
+FROM analytics.gap
+-- Open gaps are told of their projects; to look for them here would be to judge every project anew.
+WHERE to_at > now() - INTERVAL '7 days'
+ORDER BY to_at DESC
+LIMIT :limit
+"""
+
+_GAPS: Final = """
+SELECT
+    workspace,
+    project,
+    from_at,
+    to_at,
+    reasons,
+    is_promise_broken
+FROM analytics.gap
+WHERE workspace = :workspace
+    AND project = :project
+ORDER BY from_at DESC
+LIMIT :limit
+"""
+
+_BATCHES: Final = f"""
+SELECT
+    batch_id,
+    left(name, {NAME + 1}) AS name,
+    images,
+    num_jobs,
+    uploaded_at,
+    first_seen_at,
+    changed_at,
+    last_seen_at,
+    missing_since,
+    gone_at
+FROM analytics.batch
+WHERE workspace = :workspace
+    AND project = :project
+    AND (CAST(:batch_id AS text) IS NULL OR batch_id = :batch_id)
+ORDER BY
+    gone_at IS NOT NULL,
+    images DESC,
+    batch_id
+LIMIT :limit
+OFFSET :offset
+"""
+
+_CHANGES: Final = f"""
+SELECT
+    kind,
+    changed_after,
+    observed_at,
+    left(name, {NAME + 1}) AS name,
+    images,
+    images_delta,
+    num_jobs,
+    num_jobs_delta,
+    run_id
+FROM analytics.batch_change
+WHERE workspace = :workspace
+    AND project = :project
+    AND batch_id = :batch_id
+ORDER BY observation_id DESC
+LIMIT :limit
+"""
+
+
+# How the ledger stands, for metrics
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """The followed projects, the first of them by name, and the latest run that ended."""
+
+    total: int
+    projects: tuple[ProjectStanding, ...]
+    last_run: EndedRun | None
+
+
+class ProjectStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """What is measured of one project."""
+
+    workspace: str
+    project: str
+    images: int
+    last_observed_at: datetime | None
+    max_age_s: int | None
+
+
+class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What is measured of a run."""
+
+    started_at: datetime
+    ended_at: datetime
+    changed: int
+    unchanged: int
+    suspect: int
+    failed: int
+    skipped: int
+
+
+def standing(connection: Connection, *, limit: int) -> Standing:
+    """
+    Read what is measured of the ledger.
+
+    Args:
+        connection: A reading one.
+        limit: Projects at most.
+    """
+    runs = rows(connection, EndedRun, _ENDED_RUN)
+    return Standing(
+        total=rows(connection, Totals, _TOTALS)[0].projects,
+        projects=rows(connection, ProjectStanding, _STANDING, limit=limit),
+        last_run=runs[0] if runs else None,
+    )
+
+
+_STANDING: Final = """
+SELECT
+    chosen.workspace,
+    chosen.project,
+    chosen.images,
+    chosen.last_observed_at,
+    freshness.max_age_s
+FROM (
+    SELECT
+        workspace,
+        project,
+        images,
+        last_observed_at
+    FROM analytics.project
+    WHERE is_tracked
+    ORDER BY
+        workspace,
+        project
+    LIMIT :limit
+) AS chosen
+INNER JOIN analytics.freshness
+    ON freshness.workspace = chosen.workspace
+    AND freshness.project = chosen.project
+ORDER BY
+    chosen.workspace,
+    chosen.project
+"""
+
+_ENDED_RUN: Final = """
+SELECT
+    started_at,
+    ended_at,
+    changed,
+    unchanged,
+    suspect,
+    failed,
+    skipped
+FROM analytics.run
+WHERE ended_at IS NOT NULL
+ORDER BY run_id DESC
+LIMIT 1
+"""
