@@ -76,7 +76,7 @@ class Writer:
     def __init__(self, uri: str, size: Size, *, seed: int, until: datetime) -> None:
         self._connection = psycopg.connect(uri, autocommit=True, cursor_factory=psycopg.ClientCursor)
         self._connection.execute("SET work_mem = '128MB'")
-        # Commits need not wait: what a crash would lose is written anew. References are sound by construction.
+        # What a crash would lose is written anew; what is referred to is there by construction.
         self._connection.execute("SET synchronous_commit = off")
         self._connection.execute("SET session_replication_role = replica")
         today = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
