@@ -270,6 +270,8 @@ def test_a_paused_project_has_a_gap_that_says_so(scene: Scene) -> None:
     scene.run(1, projects=["acme/*", "!acme/cars"])
     scene.run(10, projects=["acme/*", "!acme/cars"])
     assert scene.gaps() == [(before, None, ["project paused"])]
+    query = "SELECT is_promise_broken FROM analytics.gap WHERE project = 'cars'"
+    assert scene.ask(query) == [(False,)]
     assert scene.ask("SELECT is_kept, kept_1d FROM analytics.freshness WHERE project = 'cars'") == [
         (None, None)
     ]
@@ -621,9 +623,18 @@ def test_the_past_of_one_project_is_that_of_its_workspace_only(scene: Scene) -> 
 
 
 def _unusable(scene: Scene) -> str:
-    """Return the list with one record whose images cannot be read."""
+    """Return the list as it is, but for one record whose images cannot be read."""
     rows = [
-        {"id": batch_id, "images": batch.images if nth else -1, "name": batch.name, "numJobs": batch.num_jobs}
+        {
+            "id": batch_id,
+            "images": batch.images if nth else -1,
+            "name": batch.name,
+            "numJobs": batch.num_jobs,
+            "uploaded": {
+                "_seconds": batch.uploaded_ms // 1000,
+                "_nanoseconds": batch.uploaded_ms % 1000 * 1_000_000,
+            },
+        }
         for nth, (batch_id, batch) in enumerate(scene.project.batches.items())
     ]
     return json.dumps({"batches": rows})

@@ -355,14 +355,20 @@ class Story:
             reason = "failed" if one.verdict == "failed" else f"suspect: {one.rule}"
             expected.setdefault((one.previous_at, ends[0] if ends else None), []).append(reason)
         first = dict.fromkeys(self.ask("SELECT first_seen_at FROM ledger.project"))
+        # Nobody follows what is not listed before its first observation; a run of named projects, which may
+        # make that one, does not end the pause.
+        is_unfollowed = any(
+            from_at < min(self.oracle.trusted, default=self.clock())
+            for (from_at,) in self.ask("SELECT from_at FROM ledger.pause")
+        )
         told = {
             (None if (from_at,) in first else from_at, to_at): [
                 reason.partition(": ")[0] if reason.startswith("failed") else reason
                 for reason in reasons
-                # Nobody follows what is not listed before its first observation.
-                if reason != "project paused" or self.oracle.trusted[:1] not in ([], [to_at])
+                if reason != "project paused" or not is_unfollowed
             ]
             for from_at, to_at, reasons in self.ask("SELECT from_at, to_at, reasons FROM analytics.gap")
+            if reasons != ["project paused"] or not is_unfollowed
         }
         # Each reason once, in the order in which they came.
         assert {stretch: list(dict.fromkeys(reasons)) for stretch, reasons in told.items()} == {
