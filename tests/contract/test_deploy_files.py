@@ -150,6 +150,9 @@ def test_the_check_has_nothing_to_say_of_files_that_are_sound(tmp_path: Path, pa
         ("crontab", "cron/batchledger.crontab", 'echo "$said"', 'printf %s "$said"'),
         ("crontab", "cron/batchledger.crontab", "exit $code; }\n", "exit $code; }"),
         ("crontab", "cron/batchledger.crontab", "17 * * * * ", "# 17 * * * * "),
+        ("rules", "prometheus/batchledger.rules.yml", "humanizeDuration", "humaniseDuration"),
+        ("rules", "prometheus/batchledger.rules.yml", "> 3 * 3600", "> 4 * 3600"),
+        ("rules", "prometheus/scrape.yml", "scrape_interval", "scrap_interval"),
     ],
 )
 def test_the_check_fails_on_a_file_that_is_broken(
@@ -165,8 +168,8 @@ def test_the_check_fails_on_a_file_that_is_broken(
 
     assert done.returncode == 1
     assert "deploy/check: " in done.stderr
-    is_systemd_here = shutil.which("systemd-analyze") is not None
-    assert ("is not installed" in done.stderr) == (part == "units" and not is_systemd_here)
+    tool = {"units": "systemd-analyze", "rules": "promtool"}.get(part)
+    assert ("is not installed" in done.stderr) == (tool is not None and shutil.which(tool) is None)
 
 
 def _copy(folder: Path) -> Path:
