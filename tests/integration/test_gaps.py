@@ -498,8 +498,8 @@ def test_a_project_that_is_known_and_was_never_read_is_unknown(scene: Scene) -> 
 
 def test_while_anything_of_it_is_pending_a_project_is_not_observed(scene: Scene) -> None:
     scene.run(0)
-    second = scene.run(1, Fault.literal(_unusable(scene)))
-    scene.run(2, Fault.literal(_unusable(scene)))
+    second = scene.run(1, Fault.literal(_listed(scene, images=-1)))
+    scene.run(2, Fault.literal(_listed(scene, images=-1)))
     assert scene.as_of(second)[2] == "carried"
     assert scene.as_of(second + HOUR / 2)[2] == "carried"
     last = scene.run(2.5)
@@ -547,7 +547,7 @@ def test_between_two_answers_that_differ_a_project_is_carried(scene: Scene) -> N
 
 def test_before_an_answer_that_leaves_something_pending_a_project_is_carried(scene: Scene) -> None:
     first = scene.run(0)
-    scene.run(1, Fault.literal(_unusable(scene)))
+    scene.run(1, Fault.literal(_listed(scene, images=-1)))
     assert scene.as_of(first)[2] == "observed"
     assert scene.as_of(first + HOUR / 2)[2] == "carried"
 
@@ -574,8 +574,8 @@ def _knowledge(scene: Scene, batch_id: str, at: datetime) -> str:
 def test_a_batch_whose_values_cannot_be_read_was_observed_until_they_last_were(scene: Scene) -> None:
     scene.run(0)
     second = scene.run(1)
-    third = scene.run(2, Fault.literal(_unusable(scene)))
-    scene.run(3, Fault.literal(_unusable(scene)))
+    third = scene.run(2, Fault.literal(_listed(scene, images=-1)))
+    scene.run(3, Fault.literal(_listed(scene, images=-1)))
     unusable, *_ = scene.project.batches
     moments = (second - HOUR / 2, second, second + HOUR / 2, third, third + HOUR / 2)
     told = [_knowledge(scene, unusable, at) for at in moments]
@@ -622,12 +622,12 @@ def test_the_past_of_one_project_is_that_of_its_workspace_only(scene: Scene) -> 
     assert scene.ask(query, at, "elsewhere") == [(0,)]
 
 
-def _unusable(scene: Scene) -> str:
-    """Return the list as it is, but for one record whose images cannot be read."""
+def _listed(scene: Scene, **otherwise: object) -> str:
+    """Return the list as it is, but for some fields of its first record."""
     rows = [
         {
             "id": batch_id,
-            "images": batch.images if nth else -1,
+            "images": batch.images,
             "name": batch.name,
             "numJobs": batch.num_jobs,
             "uploaded": {
@@ -635,8 +635,9 @@ def _unusable(scene: Scene) -> str:
                 "_nanoseconds": batch.uploaded_ms % 1000 * 1_000_000,
             },
         }
-        for nth, (batch_id, batch) in enumerate(scene.project.batches.items())
+        for batch_id, batch in scene.project.batches.items()
     ]
+    rows[0] |= otherwise
     return json.dumps({"batches": rows})
 
 
@@ -671,6 +672,17 @@ def test_a_diff_says_what_became_of_each_batch_and_adds_up(scene: Scene) -> None
     back = scene.run(2)
     assert scene.ask(query, after, back) == [(left, "returned", None, lost, lost)]
     assert left not in {row[0] for row in scene.ask(query, before, back)}
+
+
+def test_a_diff_tells_that_a_count_of_jobs_is_known_no_more(scene: Scene) -> None:
+    before = scene.run(0)
+    first = next(iter(scene.project.batches))
+    scene.project.assign(first, images=1)
+    with_jobs = scene.run(1)
+    after = scene.run(2, Fault.literal(_listed(scene, numJobs=None)))
+    query = "SELECT batch_id, change, num_jobs_after FROM analytics.batch_diff(%s, %s, 'acme', 'cars')"
+    assert scene.ask(query, with_jobs, after) == [(first, "changed", None)]
+    assert scene.ask(query, before, after) == [(first, "shrunk", None)]
 
 
 def test_a_diff_names_a_batch_as_it_is_called_now_or_was_called_at_last(scene: Scene) -> None:
