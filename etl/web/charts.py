@@ -46,7 +46,7 @@ def backlog(days: Sequence[DayRow]) -> Chart:
 def flow(days: Sequence[DayRow]) -> Chart:
     """Draw what came in above the line and what was assigned below it."""
     came = tuple(day.intake if day.is_observed else None for day in days)
-    went = tuple(-day.assigned if day.is_observed else None for day in days)
+    went = tuple(-day.assigned if day.is_observed and day.assigned is not None else None for day in days)
     return Chart(_times(days), (Series("came in", "bars", came), Series("assigned", "bars", went)))
 
 

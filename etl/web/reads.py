@@ -74,22 +74,25 @@ class GapRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DayRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One project and UTC day, as at its end; not `is_observed`: carried from the day before."""
+    """
+    One project and UTC day, as at its end; not `is_observed`: carried from the day before.
+
+    What came in and went out is None on such a day, `annotated_work` also where the jobs were not read.
+    """
 
     workspace: str
     project: str
     day: date
     batches: int
     images: int
-    images_delta: int
-    intake: int
-    assigned: int
+    intake: int | None
+    assigned: int | None
     annotated_work: int | None
     is_observed: bool
 
 
 class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch, as last believed; `size` counts the images of its jobs as well."""
+    """One batch, as last believed."""
 
     batch_id: str
     name: str | None
@@ -101,6 +104,34 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
     last_seen_at: datetime
     missing_since: datetime | None
     gone_at: datetime | None
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What the jobs of a project say of it; all is None where they were never read."""
+
+    jobs: int | None
+    size: int | None
+    annotated: int | None
+    approved: int | None
+    rejected: int | None
+    jobs_observed_at: datetime | None
+    basis: str | None
+    end_early: date | None
+    end_likely: date | None
+    end_late: date | None
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a batch is by its jobs, and when it came there; None: they do not say, or it is not there yet."""
+
+    size: int | None
+    share_assigned: float | None
+    share_annotated: float | None
+    share_approved: float | None
+    share_rejected: float | None
+    first_job_at: datetime | None
+    assigned_by: datetime | None
+    completed_by: datetime | None
 
 
 class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +164,7 @@ class ProjectPage(msgspec.Struct, frozen=True, kw_only=True):
     """One project: its freshness, its days, its gaps, and a page of its batches."""
 
     project: ProjectStatus
+    work: Work
     days: tuple[DayRow, ...]
     gaps: tuple[GapRow, ...]
     batches: tuple[BatchRow, ...]
@@ -143,6 +175,7 @@ class BatchPage(msgspec.Struct, frozen=True, kw_only=True):
     """One batch and its life, latest change first; `is_whole` is whether no older change is left out."""
 
     batch: BatchRow
+    progress: Progress | None
     changes: tuple[ChangeRow, ...]
     is_whole: bool
     gaps: tuple[GapRow, ...]
@@ -187,8 +220,10 @@ def project_page(connection: Connection, slug: Slug, *, days: int, page: int) ->
     found = rows(
         connection, BatchRow, _BATCHES, **key, batch_id=None, limit=BATCHES + 1, offset=(page - 1) * BATCHES
     )
+    project = _project(connection, slug)
     return ProjectPage(
-        project=_project(connection, slug),
+        project=project,
+        work=rows(connection, Work, _WORK, **key)[0],
         days=rows(connection, DayRow, _DAYS, **key, days=days),
         gaps=rows(connection, GapRow, _GAPS, **key, limit=GAPS),
         batches=found[:BATCHES],
@@ -207,9 +242,11 @@ def batch_page(connection: Connection, slug: Slug, batch_id: str) -> BatchPage:
     found = rows(connection, BatchRow, _BATCHES, **key, batch_id=batch_id, limit=1, offset=0)
     if not found:
         raise UnknownProjectError("the ledger knows no such batch")
+    progress = rows(connection, Progress, _PROGRESS, **key, batch_id=batch_id)
     changes = rows(connection, ChangeRow, _CHANGES, **key, batch_id=batch_id, limit=CHANGES + 1)
     return BatchPage(
         batch=found[0],
+        progress=progress[0] if progress else None,
         changes=changes[:CHANGES],
         is_whole=len(changes) <= CHANGES,
         gaps=rows(connection, GapRow, _GAPS, **key, limit=GAPS),
@@ -272,17 +309,25 @@ SELECT
 
 _ATTENTION: Final = """
 SELECT
-    project.workspace,
-    project.project
-FROM analytics.project
-INNER JOIN analytics.freshness
-    ON freshness.workspace = project.workspace
-    AND freshness.project = project.project
-WHERE project.is_tracked
-    AND (NOT freshness.is_kept OR project.last_verdict IN ('suspect', 'failed'))
+    workspace,
+    project
+FROM (
+    SELECT
+        workspace,
+        project,
+        is_kept,
+        last_verdict,
+        last_observed_at
+    FROM analytics.project
+    WHERE is_tracked
+    -- So that each is judged once.
+    OFFSET 0
+) AS judged
+WHERE NOT is_kept
+    OR last_verdict IN ('suspect', 'failed')
 ORDER BY
-    freshness.is_kept,
-    project.last_observed_at NULLS FIRST
+    is_kept,
+    last_observed_at NULLS FIRST
 LIMIT :limit
 """
 
@@ -368,10 +413,9 @@ _DAY_COLUMNS: Final = """
     day,
     batches,
     images,
-    images_delta,
-    greatest(images_delta, 0) AS intake,
-    greatest(-images_delta, 0) AS assigned,
-    NULL AS annotated_work,
+    intake,
+    assigned,
+    annotated_work,
     is_observed
 """
 
@@ -398,6 +442,53 @@ ORDER BY
     workspace,
     project,
     day
+"""
+
+_WORK: Final = """
+SELECT
+    project.jobs,
+    project.size,
+    project.annotated,
+    project.approved,
+    project.rejected,
+    project.jobs_observed_at,
+    forecast.basis,
+    forecast.end_early,
+    forecast.end_likely,
+    forecast.end_late
+FROM analytics.project
+LEFT JOIN LATERAL (
+    SELECT
+        basis,
+        end_early,
+        end_likely,
+        end_late
+    FROM analytics.forecast
+    WHERE forecast.workspace = :workspace
+        AND forecast.project = :project
+) AS forecast ON TRUE
+WHERE project.workspace = :workspace
+    AND project.project = :project
+"""
+
+_PROGRESS: Final = """
+SELECT
+    batch_progress.size,
+    batch_progress.share_assigned,
+    batch_progress.share_annotated,
+    batch_progress.share_approved,
+    batch_progress.share_rejected,
+    batch_lead_time.first_job_at,
+    batch_lead_time.assigned_by,
+    batch_lead_time.completed_by
+FROM analytics.batch_progress
+LEFT JOIN analytics.batch_lead_time
+    ON batch_lead_time.workspace = batch_progress.workspace
+    AND batch_lead_time.project = batch_progress.project
+    AND batch_lead_time.batch_id = batch_progress.batch_id
+WHERE batch_progress.workspace = :workspace
+    AND batch_progress.project = :project
+    AND batch_progress.batch_id = :batch_id
 """
 
 _RUNS: Final = """
