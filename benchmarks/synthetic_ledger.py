@@ -51,8 +51,8 @@ SIZES: Final[Mapping[str, Size]] = MappingProxyType(
     {
         "small": Size(100, 200_000, growths=7, jobs=2, parts=4, strides=6),
         "medium": Size(1_000, 2_000_000, growths=7, jobs=2, parts=4, strides=6),
-        "tenth": Size(1_000, 10_000_000, growths=36, jobs=8, parts=6, strides=3),
-        "large": Size(10_000, 100_000_000, growths=36, jobs=8, parts=6, strides=3),
+        "tenth": Size(1_000, 10_000_000, growths=46, jobs=8, parts=6, strides=3),
+        "large": Size(10_000, 100_000_000, growths=46, jobs=8, parts=6, strides=3),
     }
 )
 
