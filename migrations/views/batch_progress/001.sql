@@ -16,7 +16,10 @@ SELECT
     counted.annotated / nullif(counted.backlog + counted.assigned, 0)::double precision AS share_annotated,
     counted.approved / nullif(counted.backlog + counted.assigned, 0)::double precision AS share_approved,
     counted.rejected / nullif(counted.backlog + counted.assigned, 0)::double precision AS share_rejected,
-    counted.backlog = 0 AND counted.assigned > 0 AND counted.is_each_complete AS is_complete,
+    CASE
+        WHEN counted.assigned IS NOT NULL
+            THEN counted.backlog = 0 AND counted.assigned > 0 AND counted.is_each_complete
+    END AS is_complete,
     counted.uploaded_at,
     counted.gone_at,
     counted.last_observed_at,
@@ -56,9 +59,7 @@ FROM (
         FROM ledger.observation
         WHERE observation.project_id = project.project_id
             AND observation.jobs_verdict IN ('changed', 'unchanged')
-            -- The list of jobs is read shortly after that of the batches.
-            AND observation.observed_at > project.jobs_since - INTERVAL '1 day'
-        ORDER BY observation.observed_at DESC
+        ORDER BY observation.jobs_at DESC
         LIMIT 1
     ) AS trusted_jobs ON TRUE
     CROSS JOIN LATERAL (
@@ -114,8 +115,7 @@ FROM (
         FROM ledger.observation
         WHERE observation.project_id = project.project_id
             AND observation.jobs_verdict IN ('changed', 'unchanged')
-            AND observation.observed_at > project.jobs_since - INTERVAL '1 day'
-        ORDER BY observation.observed_at DESC
+        ORDER BY observation.jobs_at DESC
         LIMIT 1
     ) AS trusted_jobs ON TRUE
     WHERE job.gone_at IS NULL

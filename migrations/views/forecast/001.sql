@@ -61,9 +61,7 @@ FROM (
         FROM ledger.observation
         WHERE observation.project_id = project.project_id
             AND observation.jobs_verdict IN ('changed', 'unchanged')
-            -- The list of jobs is read shortly after that of the batches.
-            AND observation.observed_at > project.jobs_since - INTERVAL '1 day'
-        ORDER BY observation.observed_at DESC
+        ORDER BY observation.jobs_at DESC
         LIMIT 1
     ) AS trusted_jobs ON TRUE
     -- Each stretch that ends with a day on which somebody looked. What was seen then happened on that day or on one

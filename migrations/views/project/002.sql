@@ -24,9 +24,7 @@ SELECT
         FROM ledger.observation
         WHERE observation.project_id = project.project_id
             AND observation.jobs_verdict IN ('changed', 'unchanged')
-            -- The list of jobs is read shortly after that of the batches.
-            AND observation.observed_at > project.jobs_since - INTERVAL '1 day'
-        ORDER BY observation.observed_at DESC
+        ORDER BY observation.jobs_at DESC
         LIMIT 1
     ) AS jobs_observed_at,
     extract(EPOCH FROM now() - trusted.observed_at)::double precision AS age_s,

@@ -36,12 +36,18 @@ SELECT
         WHEN carried.day = calendar.day THEN carried.removed
         WHEN trusted.observed_at >= calendar.begins_at THEN 0
     END AS removed,
-    CASE WHEN jobs.is_observed THEN CASE WHEN carried.day = calendar.day THEN carried.annotated_work ELSE 0 END END
-        AS annotated_work,
-    CASE WHEN jobs.is_observed THEN CASE WHEN carried.day = calendar.day THEN carried.approved_work ELSE 0 END END
-        AS approved_work,
-    CASE WHEN jobs.is_observed THEN CASE WHEN carried.day = calendar.day THEN carried.rejected_work ELSE 0 END END
-        AS rejected_work,
+    CASE
+        WHEN carried.day = calendar.day AND (jobs.is_observed OR carried.annotated_work <> 0) THEN carried.annotated_work
+        WHEN jobs.is_observed THEN 0
+    END AS annotated_work,
+    CASE
+        WHEN carried.day = calendar.day AND (jobs.is_observed OR carried.approved_work <> 0) THEN carried.approved_work
+        WHEN jobs.is_observed THEN 0
+    END AS approved_work,
+    CASE
+        WHEN carried.day = calendar.day AND (jobs.is_observed OR carried.rejected_work <> 0) THEN carried.rejected_work
+        WHEN jobs.is_observed THEN 0
+    END AS rejected_work,
     CASE
         WHEN calendar.is_known
             THEN coalesce(carried.images, 0) + coalesce(carried.job_images - carried.annotated, 0)
@@ -112,9 +118,8 @@ LEFT JOIN LATERAL (
     FROM ledger.observation
     WHERE observation.project_id = project.project_id
         AND observation.jobs_verdict IN ('changed', 'unchanged')
-        AND observation.observed_at >= calendar.begins_at
-        AND observation.observed_at < calendar.ends_at
-        AND calendar.is_known
+        AND observation.jobs_at >= calendar.begins_at
+        AND observation.jobs_at < calendar.ends_at
     LIMIT 1
 ) AS jobs ON TRUE;
 

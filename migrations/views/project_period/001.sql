@@ -121,9 +121,9 @@ AS $$
         coalesce(flow.assigned, CASE WHEN seen.observed_days > 0 THEN 0 END),
         coalesce(flow.unassigned, CASE WHEN seen.observed_days > 0 THEN 0 END),
         coalesce(flow.removed, CASE WHEN seen.observed_days > 0 THEN 0 END),
-        CASE WHEN seen.jobs_observed_days > 0 THEN coalesce(flow.annotated_work, 0) END,
-        CASE WHEN seen.jobs_observed_days > 0 THEN coalesce(flow.approved_work, 0) END,
-        CASE WHEN seen.jobs_observed_days > 0 THEN coalesce(flow.rejected_work, 0) END,
+        coalesce(flow.annotated_work, CASE WHEN seen.jobs_observed_days > 0 THEN 0 END),
+        coalesce(flow.approved_work, CASE WHEN seen.jobs_observed_days > 0 THEN 0 END),
+        coalesce(flow.rejected_work, CASE WHEN seen.jobs_observed_days > 0 THEN 0 END),
         CASE
             WHEN period.is_known THEN coalesce(ended.images, 0) + coalesce(ended.job_images - ended.annotated, 0)
         END,
@@ -178,14 +178,16 @@ AS $$
                 )
             )::integer AS observed_days,
             count(*) FILTER (
-                WHERE period.is_known AND EXISTS (
+                WHERE EXISTS (
                     SELECT FROM ledger.observation
                     WHERE observation.project_id = period.project_id
                         AND observation.jobs_verdict IN ('changed', 'unchanged')
                         AND observation.observed_at >= day.begins_at
-                        -- As long as a fold is at most.
-                        AND observation.observed_at < day.ends_at + INTERVAL '1 day'
                         AND coalesce(observation.span_from, observation.observed_at) < day.ends_at
+                        -- The list of jobs is read shortly after that of the batches, and a fold lasts a day at
+                        -- most; this is what the index has.
+                        AND observation.jobs_at >= day.begins_at
+                        AND observation.jobs_at < day.ends_at + INTERVAL '2 days'
                 )
             )::integer AS jobs_observed_days
         FROM (
@@ -221,4 +223,4 @@ AS $$
     ) AS last ON TRUE
 $$;
 
-COMMENT ON FUNCTION analytics.project_period(text, text, timestamptz, timestamptz, text, text) IS 'One project and day, week (from Monday), month, quarter or year (grain) by the clock of a time zone such as Asia/Kolkata, from the period in which from_at falls until the one before to_at, without holes; NULL: from the first observation, until now. Of one project; of all where of_workspace or of_project is NULL. The columns mean what those of project_monthly do: counts are those at the end of the period, as last observed by then; flows are what was seen in it, NULL where nobody looked; of its days so far (days), observed_days had a trusted observation and jobs_observed_days one of the jobs; is_observed: whether any had. period_end is where the next one begins.';
+COMMENT ON FUNCTION analytics.project_period(text, text, timestamptz, timestamptz, text, text) IS 'One project and day, week (from Monday), month, quarter or year (grain) by the clock of a time zone such as Asia/Kolkata, from the period that from_at falls into to the last one that begins before to_at, without holes; NULL: from the first observation, until now. Of one project; of all where of_workspace or of_project is NULL. The columns mean what those of project_monthly do: counts are those at the end of the period, as last observed by then; flows are what was seen in it, NULL where nobody looked; of its days so far (days), observed_days had a trusted observation and jobs_observed_days one of the jobs; is_observed: whether any had. period_end is where the next one begins.';

@@ -22,9 +22,9 @@ SELECT
     coalesce(flow.assigned, CASE WHEN seen.observed_days > 0 THEN 0 END) AS assigned,
     coalesce(flow.unassigned, CASE WHEN seen.observed_days > 0 THEN 0 END) AS unassigned,
     coalesce(flow.removed, CASE WHEN seen.observed_days > 0 THEN 0 END) AS removed,
-    CASE WHEN seen.jobs_observed_days > 0 THEN coalesce(flow.annotated_work, 0) END AS annotated_work,
-    CASE WHEN seen.jobs_observed_days > 0 THEN coalesce(flow.approved_work, 0) END AS approved_work,
-    CASE WHEN seen.jobs_observed_days > 0 THEN coalesce(flow.rejected_work, 0) END AS rejected_work,
+    coalesce(nullif(flow.annotated_work, 0), CASE WHEN seen.jobs_observed_days > 0 THEN 0 END) AS annotated_work,
+    coalesce(nullif(flow.approved_work, 0), CASE WHEN seen.jobs_observed_days > 0 THEN 0 END) AS approved_work,
+    coalesce(nullif(flow.rejected_work, 0), CASE WHEN seen.jobs_observed_days > 0 THEN 0 END) AS rejected_work,
     CASE
         WHEN calendar.is_known
             THEN coalesce(carried.images, 0) + coalesce(carried.job_images - carried.annotated, 0)
@@ -107,12 +107,12 @@ CROSS JOIN LATERAL (
             )
         )::integer AS observed_days,
         count(*) FILTER (
-            WHERE calendar.is_known AND EXISTS (
+            WHERE EXISTS (
                 SELECT FROM ledger.observation
                 WHERE observation.project_id = project.project_id
                     AND observation.jobs_verdict IN ('changed', 'unchanged')
-                    AND observation.observed_at >= day.begins_at
-                    AND observation.observed_at < day.ends_at
+                    AND observation.jobs_at >= day.begins_at
+                    AND observation.jobs_at < day.ends_at
             )
         )::integer AS jobs_observed_days
     FROM (

@@ -1,0 +1,722 @@
+"""What the views answer on small histories whose answers were worked out by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+import pytest
+
+from tests.histories import MINUTE, Done, Flows, History, Images, Work
+from tests.logins import as_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import NewDatabase
+
+pytestmark = pytest.mark.also_on_16
+
+Rows = list[tuple[Any, ...]]
+
+NOON: Final = timedelta(hours=12)
+DAY: Final = timedelta(days=1)
+
+
+def feb(day: int, hour: int = 12, minute: int = 0) -> datetime:
+    return datetime(2024, 2, day, hour, minute, tzinfo=UTC)
+
+
+class Asked:
+    """A database that analysts ask."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+
+    def __call__(self, query: str, *values: object) -> Rows:
+        return self._connection.execute(query.encode(), values).fetchall()
+
+
+@pytest.fixture(scope="module")
+def ask(new_database: NewDatabase) -> Iterator[Asked]:
+    """Write every history of this file once, as the writer, and ask as the reader."""
+    with (
+        new_database() as uri,
+        psycopg.connect(uri, autocommit=True) as writer,
+        psycopg.connect(as_reader(uri), autocommit=True) as reader,
+    ):
+        history = History(writer)
+        _tell_of_cars(history)
+        _tell_of_bikes(history)
+        _tell_of_nights(history)
+        _tell_of_waiting(history)
+        _tell_of_paces(history)
+        yield Asked(reader)
+
+
+# Cars: two batches, then a third; an assignment, a day that failed, a merge, a split, images removed.
+#
+#       day     batches                  images  jobs                         remaining  what happened
+# Thu 1 Feb     A 100, B 40                 140  none                               140  nothing flows yet
+# Fri 2 Feb     A 40, B 40                   80  J1 60                              140  60 assigned
+# Sat 3 Feb     (the attempt failed)         80                                     140
+# Sun 4 Feb     A 40, B 40, C 20            100  J1 60, 30 annotated                130  20 new, 30 annotated
+# Mon 5 Feb     A 80, C 20                  100  J1 complete: 60, 50 ok, 10 not     100  B merged into A
+# Tue 6 Feb     A 0, C 5, D 15               20  J1, J2 80                          100  D split from C
+# Wed 7 Feb     A 0, C 5, D 10               15  J1, J2 complete: 80                 15  5 removed
+# Thu 8 Feb     the same                     15  (the reading failed)                15
+
+
+def _tell_of_cars(history: History) -> None:
+    uploaded_at = feb(1) - DAY
+    a = Images(100, 0, "first", uploaded_at)
+    b = Images(40, 0, "second", uploaded_at)
+    c = Images(20, 0, "third", feb(3))
+    d = Images(15, 0, "fourth", feb(6, 11))
+    j1 = Work("A", 60, created_at=feb(2, 9))
+    j2 = Work("A", 80, created_at=feb(6, 10))
+    history.project("cars", feb(1))
+    history.see("cars", feb(1), {"A": a, "B": b}, {})
+    a = a._replace(images=40, num_jobs=1)
+    history.see("cars", feb(2), {"A": a, "B": b}, {"J1": j1}, flows=Flows(assigned=60), done=Done())
+    history.fail("cars", feb(3))
+    j1 = j1._replace(annotated=30)
+    history.see("cars", feb(4), {"A": a, "B": b, "C": c}, {"J1": j1}, flows=Flows(intake=20), done=Done(30))
+    a = a._replace(images=80)
+    j1 = j1._replace(annotated=60, approved=50, rejected=10, status="complete")
+    history.see("cars", feb(5), {"A": a, "C": c}, {"J1": j1}, flows=Flows(moved=40), done=Done(30, 50, 10))
+    a, c = a._replace(images=0, num_jobs=2), c._replace(images=5)
+    history.see(
+        "cars",
+        feb(6),
+        {"A": a, "C": c, "D": d},
+        {"J1": j1, "J2": j2},
+        flows=Flows(moved=15, assigned=80),
+        done=Done(),
+    )
+    d, j2 = d._replace(images=10), j2._replace(annotated=80, status="complete")
+    last = {"A": a, "C": c, "D": d}
+    history.see("cars", feb(7), last, {"J1": j1, "J2": j2}, flows=Flows(removed=5), done=Done(80))
+    history.see(
+        "cars",
+        feb(8),
+        last,
+        flows=Flows(),
+        jobs_verdict="failed",
+        jobs_at=feb(8),
+        jobs_error_class="TransientError",
+        jobs_error="status 502",
+    )
+
+
+def test_days_tell_what_flowed_and_mark_those_on_which_nobody_looked(ask: Asked) -> None:
+    days = ask(
+        "SELECT day, images, intake, moved, assigned, unassigned, removed, is_observed "
+        "FROM analytics.project_daily WHERE workspace = 'acme' AND project = 'cars' ORDER BY day LIMIT 9"
+    )
+    assert days == [
+        (date(2024, 2, 1), 140, 0, 0, 0, 0, 0, True),
+        (date(2024, 2, 2), 80, 0, 0, 60, 0, 0, True),
+        (date(2024, 2, 3), 80, None, None, None, None, None, False),
+        (date(2024, 2, 4), 100, 20, 0, 0, 0, 0, True),
+        (date(2024, 2, 5), 100, 0, 40, 0, 0, 0, True),
+        (date(2024, 2, 6), 20, 0, 15, 80, 0, 0, True),
+        (date(2024, 2, 7), 15, 0, 0, 0, 0, 5, True),
+        (date(2024, 2, 8), 15, 0, 0, 0, 0, 0, True),
+        (date(2024, 2, 9), 15, None, None, None, None, None, False),
+    ]
+
+
+def test_days_tell_of_the_jobs_and_mark_those_on_which_they_were_not_read(ask: Asked) -> None:
+    days = ask(
+        "SELECT jobs, job_images, annotated, approved, rejected, annotated_work, approved_work, "
+        "rejected_work, remaining, is_jobs_observed, last_observed_at "
+        "FROM analytics.project_daily WHERE project = 'cars' ORDER BY day LIMIT 9"
+    )
+    assert days == [
+        (0, 0, 0, 0, 0, 0, 0, 0, 140, True, feb(1)),
+        (1, 60, 0, 0, 0, 0, 0, 0, 140, True, feb(2)),
+        (1, 60, 0, 0, 0, None, None, None, 140, False, feb(2)),
+        (1, 60, 30, 0, 0, 30, 0, 0, 130, True, feb(4)),
+        (1, 60, 60, 50, 10, 30, 50, 10, 100, True, feb(5)),
+        (2, 140, 60, 50, 10, 0, 0, 0, 100, True, feb(6)),
+        (2, 140, 140, 50, 10, 80, 0, 0, 15, True, feb(7)),
+        (2, 140, 140, 50, 10, None, None, None, 15, False, feb(8)),
+        (2, 140, 140, 50, 10, None, None, None, 15, False, feb(8)),
+    ]
+
+
+_SUMS: Final = (
+    "batches, images, num_jobs, images_delta, is_observed, days, observed_days, jobs_observed_days, "
+    "jobs, job_images, annotated, intake, moved, assigned, unassigned, removed, "
+    "annotated_work, approved_work, rejected_work, remaining, last_observed_at"
+)
+
+
+def test_weeks_add_up_their_days_and_say_how_many_were_observed(ask: Asked) -> None:
+    weeks = ask(
+        f"SELECT week, {_SUMS} FROM analytics.project_weekly "
+        "WHERE workspace = 'acme' AND project = 'cars' ORDER BY week LIMIT 3"
+    )
+    # From Thursday on: 140 - 60 + 20 images; Saturday was not observed.
+    first = (3, 100, 1, 100, True, 4, 3, 3, 1, 60, 30, 20, 0, 60, 0, 0, 30, 0, 0, 130, feb(4))
+    # -80 - 5 images; Thursday without jobs; nobody looked from Friday on.
+    second = (3, 15, 2, -85, True, 7, 4, 3, 2, 140, 140, 0, 55, 80, 0, 5, 110, 50, 10, 15, feb(8))
+    third = (3, 15, 2, 0, False, 7, 0, 0, 2, 140, 140, *[None] * 8, 15, feb(8))
+    assert weeks == [
+        (date(2024, 1, 29), *first),
+        (date(2024, 2, 5), *second),
+        (date(2024, 2, 12), *third),
+    ]
+
+
+def test_months_add_up_their_days_and_say_how_many_were_observed(ask: Asked) -> None:
+    months = ask(
+        f"SELECT month, {_SUMS} FROM analytics.project_monthly WHERE project = 'cars' ORDER BY month LIMIT 2"
+    )
+    february = (3, 15, 2, 15, True, 29, 7, 6, 2, 140, 140, 20, 55, 140, 0, 5, 140, 50, 10, 15, feb(8))
+    march = (3, 15, 2, 0, False, 31, 0, 0, 2, 140, 140, *[None] * 8, 15, feb(8))
+    assert months == [(date(2024, 2, 1), *february), (date(2024, 3, 1), *march)]
+
+
+@pytest.mark.parametrize(
+    ("grain", "view", "column"),
+    [
+        ("week", "project_weekly", "week"),
+        ("month", "project_monthly", "month"),
+        ("day", "project_daily", "day"),
+    ],
+)
+def test_periods_of_utc_are_the_days_weeks_and_months_of_the_views(
+    ask: Asked, grain: str, view: str, column: str
+) -> None:
+    columns = _SUMS if grain != "day" else _SUMS.replace(" days, observed_days, jobs_observed_days,", "")
+    told = ask(
+        f"SELECT project, (period_start AT TIME ZONE 'UTC')::date, {columns} "
+        "FROM analytics.project_period(%s, 'UTC') ORDER BY 1, 2",
+        grain,
+    )
+    assert told == ask(f"SELECT project, {column}, {columns} FROM analytics.{view} ORDER BY 1, 2")
+
+
+def test_what_is_left_burns_down(ask: Asked) -> None:
+    days = ask(
+        "SELECT remaining, annotated_work, is_observed FROM analytics.burn_down "
+        "WHERE project = 'cars' ORDER BY day LIMIT 7"
+    )
+    assert days == [
+        (140, 0, True),
+        (140, 0, True),
+        (140, None, False),
+        (130, 30, True),
+        (100, 30, True),
+        (100, 0, True),
+        (15, 80, True),
+    ]
+
+
+def test_flows_explain_how_the_backlog_moved(ask: Asked) -> None:
+    """After the first observation, of which nobody knows where it came from."""
+    assert ask(
+        "SELECT count(*) FROM analytics.observation WHERE previous_at IS NOT NULL "
+        "AND images_delta <> intake + unassigned - assigned - removed"
+    ) == [(0,)]
+
+
+def test_an_observation_tells_of_its_jobs_beside_its_batches(ask: Asked) -> None:
+    rows = ask(
+        "SELECT verdict, jobs_verdict, jobs_at, jobs_error, jobs, job_images, annotated, approved, rejected, "
+        "intake, annotated_work FROM analytics.observation WHERE project = 'cars' ORDER BY observed_at"
+    )
+    assert rows[0] == ("changed", "unchanged", feb(1) + MINUTE, None, 0, 0, 0, 0, 0, None, None)
+    assert rows[2] == ("failed", None, None, None, 1, 60, 0, 0, 0, None, None)
+    assert rows[3] == ("changed", "changed", feb(4) + MINUTE, None, 1, 60, 30, 0, 0, 20, 30)
+    assert rows[7] == ("unchanged", "failed", feb(8), "status 502", 2, 140, 140, 50, 10, 0, None)
+
+
+def test_a_project_has_its_true_size_and_says_how_old_its_numbers_are(ask: Asked) -> None:
+    assert ask(
+        "SELECT images, jobs, job_images, annotated, approved, rejected, size, last_observed_at, "
+        "jobs_observed_at, round(age_s - extract(EPOCH FROM now() - last_observed_at)), is_kept "
+        "FROM analytics.project WHERE project = 'cars'"
+    ) == [(15, 2, 140, 140, 50, 10, 155, feb(8), feb(7) + MINUTE, 0, None)]
+
+
+def test_a_project_whose_jobs_were_never_read_has_no_size(ask: Asked) -> None:
+    assert ask(
+        "SELECT images, jobs, job_images, annotated, size, jobs_observed_at "
+        "FROM analytics.project WHERE project = 'bikes'"
+    ) == [(90, None, None, None, None, None)]
+    assert ask(
+        "SELECT DISTINCT jobs, remaining, annotated_work, is_jobs_observed "
+        "FROM analytics.project_daily WHERE project = 'bikes'"
+    ) == [(None, None, None, False)]
+
+
+def test_a_job_is_as_last_believed(ask: Asked) -> None:
+    assert ask(
+        "SELECT job_id, status, batch_id, images, annotated, unannotated, approved, rejected, created_at, "
+        "first_seen_at, changed_at, last_seen_at, gone_at FROM analytics.job "
+        "WHERE workspace = 'acme' AND project = 'cars' ORDER BY job_id"
+    ) == [
+        (
+            "J1",
+            "complete",
+            "A",
+            60,
+            60,
+            0,
+            50,
+            10,
+            feb(2, 9),
+            feb(2, 12, 1),
+            feb(5, 12, 1),
+            feb(7, 12, 1),
+            None,
+        ),
+        (
+            "J2",
+            "complete",
+            "A",
+            80,
+            80,
+            0,
+            0,
+            0,
+            feb(6, 10),
+            feb(6, 12, 1),
+            feb(7, 12, 1),
+            feb(7, 12, 1),
+            None,
+        ),
+    ]
+
+
+def test_a_job_has_its_changes_and_its_states(ask: Asked) -> None:
+    assert ask(
+        "SELECT kind, observed_at, changed_after, annotated, annotated_delta, approved_delta, "
+        "rejected_delta, images_delta, batch_id FROM analytics.job_change WHERE job_id = 'J1' "
+        "ORDER BY observed_at"
+    ) == [
+        ("entered", feb(2, 12, 1), feb(1, 12, 1), 0, 0, 0, 0, 60, "A"),
+        ("changed", feb(4, 12, 1), feb(2, 12, 1), 30, 30, 0, 0, 0, "A"),
+        ("changed", feb(5, 12, 1), feb(4, 12, 1), 60, 30, 50, 10, 0, "A"),
+    ]
+    assert ask(
+        "SELECT annotated, valid_from, valid_to, changed_after FROM analytics.job_history "
+        "WHERE job_id = 'J1' ORDER BY valid_from"
+    ) == [
+        (0, feb(2, 12, 1), feb(4, 12, 1), feb(1, 12, 1)),
+        (30, feb(4, 12, 1), feb(5, 12, 1), feb(2, 12, 1)),
+        (60, feb(5, 12, 1), None, feb(4, 12, 1)),
+    ]
+
+
+def test_a_job_that_left_has_no_state_any_more(ask: Asked) -> None:
+    assert ask("SELECT images, gone_at IS NULL FROM analytics.job WHERE job_id = 'gone'") == [(0, False)]
+    assert ask("SELECT valid_to IS NULL FROM analytics.job_history WHERE job_id = 'gone'") == [(False,)]
+    assert ask("SELECT kind FROM analytics.job_change WHERE job_id = 'gone' ORDER BY observed_at") == [
+        ("entered",),
+        ("left",),
+    ]
+
+
+def test_the_lead_time_of_a_batch_is_told_as_intervals(ask: Asked) -> None:
+    rows = ask(
+        "SELECT batch_id, first_job_at, assigned_after, assigned_by, completed_after, completed_by, "
+        "to_first_job_s, to_assigned_s, to_completed_s FROM analytics.batch_lead_time "
+        "WHERE project = 'cars' ORDER BY batch_id"
+    )
+    # Uploaded on 31 January at noon: 45 hours, 6 days, 7 days and a minute.
+    hour, day = 3_600, 86_400
+    moments = (feb(2, 9), feb(5), feb(6), feb(6, 12, 1), feb(7, 12, 1))
+    assert rows == [
+        ("A", *moments, 45 * hour, 6 * day, 7 * day + 60),
+        # B was merged: what it held was never assigned. C and D wait.
+        *((batch, *[None] * 8) for batch in ("B", "C", "D")),
+    ]
+
+
+def test_how_far_a_batch_is(ask: Asked) -> None:
+    rows = ask(
+        "SELECT batch_id, backlog, jobs, assigned, size, annotated, approved, rejected, share_assigned, "
+        "share_annotated, share_approved, share_rejected, is_complete, last_observed_at, jobs_observed_at "
+        "FROM analytics.batch_progress WHERE workspace = 'acme' AND project = 'cars' ORDER BY batch_id"
+    )
+    known = (feb(8), feb(7) + MINUTE)
+    assert rows == [
+        ("A", 0, 2, 140, 140, 140, 50, 10, 1, 1, 50 / 140, 10 / 140, True, *known),
+        ("C", 5, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, False, *known),
+        ("D", 10, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, False, *known),
+    ]
+
+
+def test_of_a_batch_with_jobs_that_were_never_read_the_size_is_not_known(ask: Asked) -> None:
+    rows = ask(
+        "SELECT batch_id, num_jobs, jobs, size, share_assigned, is_complete FROM analytics.batch_progress "
+        "WHERE project = 'bikes' AND batch_id IN ('P', 'R') ORDER BY batch_id"
+    )
+    assert rows == [("P", 1, None, None, None, None), ("R", 0, 0, 50, 0, False)]
+
+
+def test_a_batch_that_was_never_observed_is_there_by_its_jobs(ask: Asked) -> None:
+    assert ask(
+        "SELECT name, backlog, jobs, size, share_annotated, is_complete "
+        "FROM analytics.batch_progress WHERE batch_id = 'from before'"
+    ) == [(None, 0, 1, 8, 0.5, False)]
+
+
+# Bikes, whose jobs are never read: what entered one batch had left two; then one batch gave to some of three.
+#
+# 1 Feb    P 30, Q 30, R 10
+# 2 Feb    P 0, Q 0, R 70            R gained what the two lost: 60 moved
+# 3 Feb    P 0, Q 0, R 50, T 12, U 18, V 10
+#                                    R lost 20, the new ones have 40: 20 moved, 20 are new
+# 4 Feb    Q left with nothing
+
+
+def _tell_of_bikes(history: History) -> None:
+    p, q, r = Images(30, 1, "p"), Images(30, 0, "q"), Images(10, 0, "r")
+    history.project("bikes", feb(1))
+    history.see("bikes", feb(1), {"P": p, "Q": q, "R": r})
+    p, q, r = p._replace(images=0), q._replace(images=0), r._replace(images=70)
+    history.see("bikes", feb(2), {"P": p, "Q": q, "R": r}, flows=Flows(moved=60))
+    new = {"T": Images(12), "U": Images(18), "V": Images(10)}
+    r = r._replace(images=50)
+    history.see("bikes", feb(3), {"P": p, "Q": q, "R": r, **new}, flows=Flows(intake=20, moved=20))
+    history.see("bikes", feb(4), {"P": p, "R": r, **new}, flows=Flows())
+
+
+def test_where_images_likely_went(ask: Asked) -> None:
+    rows = ask(
+        "SELECT observed_at, changed_after, from_batch_id, from_name, to_batch_id, to_name, images, kind, "
+        "likelihood FROM analytics.batch_move WHERE workspace = 'acme' AND project = 'cars' "
+        "ORDER BY observed_at"
+    )
+    assert rows == [
+        (feb(5), feb(4), "B", "second", "A", "first", 40, "merged into", "likely"),
+        (feb(6), feb(5), "C", "third", "D", "fourth", 15, "split from", "likely"),
+    ]
+
+
+def test_where_several_would_do_a_move_is_only_possible(ask: Asked) -> None:
+    rows = ask(
+        "SELECT from_batch_id, to_batch_id, images, kind, likelihood FROM analytics.batch_move "
+        "WHERE project = 'bikes' ORDER BY observed_at, from_batch_id, images DESC"
+    )
+    assert rows == [
+        ("P", "R", 30, "moved", "likely"),
+        ("Q", "R", 30, "moved", "likely"),
+        ("R", "U", 18, "split from", "possible"),
+        ("R", "T", 2, "split from", "possible"),
+    ]
+
+
+def test_every_moved_image_has_its_pair(ask: Asked) -> None:
+    assert (
+        ask(
+            "SELECT observation.observation_id FROM analytics.observation LEFT JOIN analytics.batch_move "
+            "USING (observation_id) WHERE moved > 0 GROUP BY observation.observation_id, moved "
+            "HAVING moved IS DISTINCT FROM sum(batch_move.images)"
+        )
+        == []
+    )
+
+
+# Nights, observed around the midnights of St. John's (UTC-3:30, from 10 March 2024, 2 o'clock, on UTC-2:30)
+# and of Kolkata (UTC+5:30).
+#
+#       UTC              St. John's       Kolkata            images
+#  9 March 20:00         9th 16:30       10th 01:30          10, the baseline
+# 10 March 03:00         9th 23:30       10th 08:30          +5
+# 11 March 02:40        11th 00:10       11th 08:10          +7
+# 12 March 19:00        12th 16:30       13th 00:30          +1
+# 15 March 01:00 to     14th 22:30 to    15th 06:30 to       unchanged, 23 of them, folded
+# 15 March 23:00        15th 20:30       16th 04:30
+
+
+def _tell_of_nights(history: History) -> None:
+    def at(day: int, hour: int, minute: int = 0) -> datetime:
+        return datetime(2024, 3, day, hour, minute, tzinfo=UTC)
+
+    history.project("nights", at(9, 20))
+    history.see("nights", at(9, 20), {"N": Images(10)})
+    history.see("nights", at(10, 3), {"N": Images(15)}, flows=Flows(intake=5))
+    history.see("nights", at(11, 2, 40), {"N": Images(22)}, flows=Flows(intake=7))
+    history.see("nights", at(12, 19), {"N": Images(23)}, flows=Flows(intake=1))
+    history.see("nights", at(15, 23), {"N": Images(23)}, span_from=at(15, 1), span_count=23)
+
+
+def _nights(ask: Asked, grain: str, zone: str, *bounds: datetime | None) -> Rows:
+    begin, end = bounds or (None, None)
+    return ask(
+        "SELECT period_start, period_end, images, intake, is_observed "
+        "FROM analytics.project_period(%s, %s, %s, %s, 'acme', 'nights') ORDER BY period_start",
+        grain,
+        zone,
+        begin,
+        end,
+    )
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(f"2024-{text}:00Z")
+
+
+def test_days_of_a_zone_begin_at_its_midnight_even_when_its_clocks_are_set(ask: Asked) -> None:
+    assert _nights(ask, "day", "America/St_Johns")[:8] == [
+        (_instant("03-09T03:30"), _instant("03-10T03:30"), 15, 5, True),
+        # A day of 23 hours, on which nobody looked.
+        (_instant("03-10T03:30"), _instant("03-11T02:30"), 15, None, False),
+        (_instant("03-11T02:30"), _instant("03-12T02:30"), 22, 7, True),
+        (_instant("03-12T02:30"), _instant("03-13T02:30"), 23, 1, True),
+        (_instant("03-13T02:30"), _instant("03-14T02:30"), 23, None, False),
+        (_instant("03-14T02:30"), _instant("03-15T02:30"), 23, 0, True),
+        (_instant("03-15T02:30"), _instant("03-16T02:30"), 23, 0, True),
+        (_instant("03-16T02:30"), _instant("03-17T02:30"), 23, None, False),
+    ]
+
+
+def test_the_same_history_has_other_days_elsewhere(ask: Asked) -> None:
+    assert _nights(ask, "day", "Asia/Kolkata")[:8] == [
+        (_instant("03-09T18:30"), _instant("03-10T18:30"), 15, 5, True),
+        (_instant("03-10T18:30"), _instant("03-11T18:30"), 22, 7, True),
+        (_instant("03-11T18:30"), _instant("03-12T18:30"), 22, None, False),
+        (_instant("03-12T18:30"), _instant("03-13T18:30"), 23, 1, True),
+        (_instant("03-13T18:30"), _instant("03-14T18:30"), 23, None, False),
+        (_instant("03-14T18:30"), _instant("03-15T18:30"), 23, 0, True),
+        (_instant("03-15T18:30"), _instant("03-16T18:30"), 23, 0, True),
+        (_instant("03-16T18:30"), _instant("03-17T18:30"), 23, None, False),
+    ]
+
+
+@pytest.mark.parametrize("zone", ["America/St_Johns", "Asia/Kolkata", "UTC", "Pacific/Kiritimati"])
+@pytest.mark.parametrize("grain", ["day", "week", "month", "quarter", "year"])
+def test_periods_follow_one_another_without_holes_until_now(ask: Asked, grain: str, zone: str) -> None:
+    rows = _nights(ask, grain, zone)
+    assert [one[1] for one in rows[:-1]] == [other[0] for other in rows[1:]]
+    assert rows[0][0] <= _instant("03-09T20:00") < rows[0][1]
+    assert rows[-1][0] <= datetime.now(UTC) < rows[-1][1]
+    assert sum(row[3] or 0 for row in rows) == 13
+    if grain == "day" and zone == "America/St_Johns":
+        assert {one[1] - one[0] for one in rows} == {timedelta(hours=hours) for hours in (23, 24, 25)}
+
+
+def test_periods_are_those_that_were_asked_for(ask: Asked) -> None:
+    bounds = _instant("03-11T12:00"), _instant("03-12T18:30")
+    rows = _nights(ask, "day", "Asia/Kolkata", *bounds)
+    assert [(row[0], row[2]) for row in rows] == [
+        (_instant("03-10T18:30"), 22),
+        (_instant("03-11T18:30"), 22),
+    ]
+    before, after = pairwise((_instant("03-01T00:00"), _instant("03-04T00:00"), datetime.now(UTC) + 9 * DAY))
+    assert _nights(ask, "week", "UTC", *before) == []
+    assert len(_nights(ask, "week", "UTC", *after)) == len(_nights(ask, "week", "UTC"))
+
+
+def test_observed_days_of_a_period_are_those_of_its_zone(ask: Asked) -> None:
+    query = (
+        "SELECT days, observed_days FROM analytics.project_period('month', %s, NULL, NULL, 'acme', 'nights') "
+        "ORDER BY period_start LIMIT 2"
+    )
+    # St. John's: 9, 11, 12, 14, 15 March, known since the 9th. Kolkata: 10, 11, 13, 15, 16, since the 10th.
+    assert ask(query, "America/St_Johns") == [(23, 5), (30, 0)]
+    assert ask(query, "Asia/Kolkata") == [(22, 5), (30, 0)]
+
+
+def test_a_grain_or_a_zone_that_does_not_exist_is_refused(ask: Asked) -> None:
+    for grain, zone in (("fortnight", "UTC"), ("day", "Europe/Atlantis")):
+        with pytest.raises(psycopg.Error, match=rf"{grain}|{zone}"):
+            ask("SELECT FROM analytics.project_period(%s, %s)", grain, zone)
+
+
+# Waiting: batches of six ages. A job was made from w3, and one that is gone since from w4; w5 has had one by
+# its own count. Observed 11 and 9 days ago, when w10 grew, 2 days ago, and an hour ago.
+
+_NOW: Final = datetime.now(UTC)
+_SEEN: Final = _NOW - timedelta(hours=1)
+_UPLOADED: Final = {
+    "w0": timedelta(hours=2),
+    "w3": 3 * DAY,
+    "w4": 4 * DAY,
+    "w5": 5 * DAY,
+    "w10": 10 * DAY,
+    "w40": 40 * DAY,
+    "w100": 100 * DAY,
+    "w101": 101 * DAY,
+}
+
+
+def _tell_of_waiting(history: History) -> None:
+    batches = {name: Images(10, 0, name, _NOW - age) for name, age in _UPLOADED.items()}
+    batches["unknown"] = Images(10)
+    batches["empty"] = Images(0, 1)
+    batches["w5"] = batches["w5"]._replace(num_jobs=1)
+    early = {name: batches[name] for name in ("w10", "w40", "w100", "w101", "unknown")}
+    open_job, done = Work("w3", 9, 4), Work("w3", 5, 5, status="complete")
+    review, silent = Work("w3", 7, 7, approved=2), Work("w3", 6, None, None, None, None)
+    jobs = {"open": open_job, "done": done, "review": review, "silent": silent}
+    jobs["before"] = Work("from before", 8, 4)
+    history.project("waiting", _NOW - 11 * DAY)
+    history.see("waiting", _NOW - 11 * DAY, early, jobs | {"gone": Work("w4", 3)})
+    early["w10"] = batches["w10"] = batches["w10"]._replace(images=11)
+    jobs["open"] = open_job._replace(annotated=5)
+    history.see("waiting", _NOW - 9 * DAY, early, jobs, flows=Flows(intake=1), done=Done(1))
+    late = {name: one for name, one in batches.items() if name != "w0"}
+    history.see("waiting", _NOW - 2 * DAY, late, jobs, flows=Flows(intake=30))
+    batches["w5"] = batches["w5"]._replace(num_jobs=0)
+    history.see("waiting", _SEEN, batches, jobs, flows=Flows(intake=10))
+
+
+def test_the_backlog_has_the_age_of_each_batch_and_says_which_are_untouched(ask: Asked) -> None:
+    rows = ask(
+        "SELECT batch_id, images, age_bucket, age_order, is_untouched, last_observed_at, "
+        "round(age_s / 86400), round(observed_age_s / 3600) FROM analytics.backlog "
+        "WHERE workspace = 'acme' AND project = 'waiting' ORDER BY uploaded_at DESC NULLS LAST"
+    )
+    assert rows == [
+        ("w0", 10, "under 1 day", 1, True, _SEEN, 0, 1),
+        ("w3", 10, "1 to 7 days", 2, False, _SEEN, 3, 1),
+        ("w4", 10, "1 to 7 days", 2, False, _SEEN, 4, 1),
+        ("w5", 10, "1 to 7 days", 2, False, _SEEN, 5, 1),
+        ("w10", 11, "7 to 30 days", 3, True, _SEEN, 10, 1),
+        ("w40", 10, "30 to 90 days", 4, True, _SEEN, 40, 1),
+        ("w100", 10, "over 90 days", 5, True, _SEEN, 100, 1),
+        ("w101", 10, "over 90 days", 5, True, _SEEN, 101, 1),
+        ("unknown", 10, "unknown", 6, True, _SEEN, None, 1),
+    ]
+
+
+def test_ages_of_the_backlog_are_added_up(ask: Asked) -> None:
+    rows = ask(
+        "SELECT age_bucket, batches, images, oldest_batch_id, oldest_uploaded_at, last_observed_at "
+        "FROM analytics.backlog_age WHERE project = 'waiting' ORDER BY age_order"
+    )
+    assert rows == [
+        ("under 1 day", 1, 10, "w0", _NOW - _UPLOADED["w0"], _SEEN),
+        ("1 to 7 days", 3, 30, "w5", _NOW - 5 * DAY, _SEEN),
+        ("7 to 30 days", 1, 11, "w10", _NOW - 10 * DAY, _SEEN),
+        ("30 to 90 days", 1, 10, "w40", _NOW - 40 * DAY, _SEEN),
+        ("over 90 days", 2, 20, "w101", _NOW - 101 * DAY, _SEEN),
+        ("unknown", 1, 10, "unknown", None, _SEEN),
+    ]
+
+
+def test_what_stands_still_is_told_until_it_was_last_observed(ask: Asked) -> None:
+    rows = ask(
+        "SELECT kind, batch_id, job_id, images, round(idle_s / 86400), is_stalled FROM analytics.stalled "
+        "WHERE workspace = 'acme' AND project = 'waiting' ORDER BY kind, job_id, batch_id COLLATE \"C\""
+    )
+    assert rows == [
+        ("batch", "unknown", None, 10, 11, True),
+        ("batch", "w0", None, 10, 0, False),
+        ("batch", "w10", None, 11, 9, True),
+        ("batch", "w100", None, 10, 11, True),
+        ("batch", "w101", None, 10, 11, True),
+        ("batch", "w3", None, 10, 2, False),
+        ("batch", "w4", None, 10, 2, False),
+        ("batch", "w40", None, 10, 11, True),
+        ("batch", "w5", None, 10, 0, False),
+        ("job", "from before", "before", 4, 11, True),
+        # Four of nine are left; all are annotated, and five not approved; and nothing is known of six.
+        ("job", "w3", "open", 4, 9, True),
+        ("job", "w3", "review", 5, 11, True),
+        ("job", "w3", "silent", 6, 11, True),
+    ]
+
+
+# Paces, each seen at noon of the days before today.
+#
+# "steady", with jobs: 60 wait, 175 are in jobs. Annotated 10, 20, 10, 20, then after two days on which nobody
+# looked 45, then 10, 20, each day with 5 new ones. So in 9 days 135 were annotated, 15 a day, and 45 came:
+# 10 a day net. The seven stretches are -5, 5, -5, 5, 0, -5, 5 away from that: a variance of
+# 6 * 25 / (7 - 1) = 25 a day, and a standard error of sqrt(25 / 9) = 1.667. Of the 235 in all 135 are annotated:
+# 100 remain, which takes 10 days. With z = 1.28155 the edges are the roots of
+# (100 - z^2 * 25 / 9) t^2 - (2000 + z^2 * 25) t + 10000, which are 7.60 and 13.79 days.
+#
+# "even", without jobs: 12 assigned a day, 2 new, 30 wait, always alike: 3 days, as certain as that goes on.
+# "losing", without jobs: 2 assigned a day, 12 new: it does not end. "short": only four days after the first.
+# "done": nothing is left.
+
+
+def _tell_of_paces(history: History) -> None:
+    today = _NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def noon(days_ago: int) -> datetime:
+        return today - days_ago * DAY + NOON
+
+    history.project("steady", noon(10))
+    done = 0
+    history.see("steady", noon(10), {"S": Images(15)}, {"J": Work("S", 175)})
+    for days_ago, annotated in ((9, 10), (8, 20), (7, 10), (6, 20), (3, 45), (2, 10), (1, 20)):
+        new = 15 if days_ago == 3 else 5
+        done += annotated
+        waiting = 15 + 5 * (10 - days_ago)
+        history.see(
+            "steady",
+            noon(days_ago),
+            {"S": Images(waiting)},
+            {"J": Work("S", 175, done)},
+            flows=Flows(intake=new),
+            done=Done(annotated),
+        )
+    for name, days, assigned, new, left in (
+        ("even", 6, 12, 2, 30),
+        ("losing", 6, 2, 12, 90),
+        ("short", 4, 12, 2, 30),
+        ("done", 6, 12, 2, 0),
+    ):
+        history.project(name, noon(days + 1))
+        for days_ago in range(days + 1, 0, -1):
+            waiting = left + (assigned - new) * (days_ago - 1)
+            flows = None if days_ago > days else Flows(intake=new, assigned=assigned)
+            history.see(name, noon(days_ago), {"S": Images(waiting, days - days_ago + 1)}, flows=flows)
+
+
+def _forecast(ask: Asked, project: str, columns: str) -> tuple[Any, ...]:
+    (row,) = ask(
+        f"SELECT {columns} FROM analytics.forecast WHERE workspace = 'acme' AND project = %s", project
+    )
+    return row
+
+
+_ENDS: Final = ", ".join(
+    f"end_{which} - (last_observed_at AT TIME ZONE 'UTC')::date" for which in ("early", "likely", "late")
+)
+
+
+def test_an_end_is_estimated_with_its_range(ask: Asked) -> None:
+    row = _forecast(
+        ask,
+        "steady",
+        "basis, backlog, remaining, observed_days, elapsed_days, intake_per_day, intake_se, "
+        f"annotated_per_day, annotated_se, net_per_day, net_se, {_ENDS}",
+    )
+    assert row[:8] == ("annotated", 60, 100, 7, 9, 5, 0, 15)
+    assert row[8:11] == (pytest.approx(5 / 3), 10, pytest.approx(5 / 3))
+    assert row[11:] == (8, 10, 14)
+
+
+def test_without_jobs_the_end_is_that_of_the_backlog(ask: Asked) -> None:
+    row = _forecast(
+        ask,
+        "even",
+        "basis, backlog, remaining, observed_days, assigned_per_day, assigned_se, annotated_per_day, "
+        f"annotated_se, net_per_day, net_se, {_ENDS}",
+    )
+    assert row == ("assigned", 30, None, 6, 12, 0, None, None, 10, 0, 3, 3, 3)
+
+
+def test_what_does_not_end_has_no_end(ask: Asked) -> None:
+    assert _forecast(ask, "losing", f"net_per_day, {_ENDS}") == (-10, None, None, None)
+
+
+def test_too_few_days_have_rates_and_no_end(ask: Asked) -> None:
+    assert _forecast(ask, "short", f"observed_days, net_per_day, {_ENDS}") == (4, 10, None, None, None)
+    assert _forecast(ask, "cars", f"observed_days, net_per_day, net_se, {_ENDS}") == (0, *[None] * 5)
+
+
+def test_what_is_done_has_ended(ask: Asked) -> None:
+    assert _forecast(ask, "done", _ENDS) == (0, 0, 0)
