@@ -58,6 +58,34 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
         return self.batch_id
 
 
+class Job(msgspec.Struct, frozen=True, gc=False):
+    """
+    One annotation job as the source told it, without what the settings do not let be kept of people.
+
+    `images` counts all that is in the job; of these so many are `annotated`, `approved`, `rejected`.
+    `batch_id` is the batch that it was made from. A count is None where the source does not say.
+    """
+
+    job_id: str
+    images: int
+    name: str | None = None
+    status: str | None = None
+    batch_id: str | None = None
+    annotated: int | None = None
+    unannotated: int | None = None
+    approved: int | None = None
+    rejected: int | None = None
+    labeler: str | None = None
+    reviewer: str | None = None
+    created_at: datetime | None = None
+    extra: str | None = None
+
+    @property
+    def record_id(self) -> str:
+        """Its id, by the name that all records have for it."""
+        return self.job_id
+
+
 Record_co = TypeVar("Record_co", bound=Record, covariant=True)
 
 
@@ -150,6 +178,21 @@ class Answer(msgspec.Struct, frozen=True):
     fetch_ms: float
 
 
+class JobsState(msgspec.Struct, frozen=True, gc=False):
+    """
+    What the ledger holds of the jobs of a project when its run begins; what is named alike is as for the project.
+
+    `count` are the jobs that are not gone, as believed. `last_trusted_at` is when the last trusted reading of
+    them was complete, None before the first.
+    """
+
+    count: int = 0
+    digest: bytes | None = None
+    etag: str | None = None
+    last_trusted_at: datetime | None = None
+    loss_suspected_since: datetime | None = None
+
+
 class ProjectState(msgspec.Struct, frozen=True):
     """
     What the ledger holds of a claimed project when its run begins.
@@ -163,6 +206,7 @@ class ProjectState(msgspec.Struct, frozen=True):
     project_id: int
     slug: Slug
     totals: Totals = Totals()
+    jobs: JobsState = JobsState()
     digest: bytes | None = None
     etag: str | None = None
     last_trusted_at: datetime | None = None
@@ -171,13 +215,32 @@ class ProjectState(msgspec.Struct, frozen=True):
     is_tracked: bool = True
 
 
+class JobsObservation(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What became of the list of jobs in one observation; what is named alike is as for the observation.
+
+    `at` is when its answer, or its failure, was complete.
+    """
+
+    verdict: Verdict
+    at: datetime
+    previous_at: datetime | None = None
+    http_status: int | None = None
+    body_bytes: int | None = None
+    digest: bytes | None = None
+    etag: str | None = None
+    is_settled: bool | None = None
+    error_class: str | None = None
+    error: str | None = None
+
+
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """
     One attempt, in one run, to read one project. `error` is redacted; `*_ms` are milliseconds.
 
     `rule` says why a skipped one was: `held` (another run has the project, or has just read it) or `stopped`.
     `is_settled` tells of an applied one whether the ledger then shows exactly what the answer shows: no batch
-    is missing, unlisted or carried.
+    is missing, unlisted or carried. `jobs` is None where the jobs were not asked for.
     """
 
     project_id: int
@@ -197,6 +260,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     is_settled: bool | None = None
     error_class: str | None = None
     error: str | None = None
+    jobs: JobsObservation | None = None
 
 
 class LookedUp(msgspec.Struct, frozen=True):
@@ -213,7 +277,7 @@ class LookedUp(msgspec.Struct, frozen=True):
 
 
 class Moves(msgspec.Struct, frozen=True):
-    """What applying an observation changed, or would change: batches by kind, and how the totals moved."""
+    """What applying an observation changed, or would change: batches or jobs by kind, and how the totals moved."""
 
     entered: int = 0
     changed: int = 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 from etl.parse.batches import parse_batch, parse_batches
 from etl.parse.directory import parse_root, parse_workspace
 from etl.parse.failure import error_text, error_type
+from etl.parse.jobs import parse_job, parse_jobs
 from etl.parse.located import Located, locate_batch
 from etl.parse.record import MAX_COUNT
 from etl.parse.times import parse_time
@@ -22,6 +23,8 @@ __all__ = [
     "locate_batch",
     "parse_batch",
     "parse_batches",
+    "parse_job",
+    "parse_jobs",
     "parse_root",
     "parse_time",
     "parse_workspace",

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from etl.errors import PayloadError
-from etl.parse.body import list_of, object_of, opened, raw_text
-from etl.parse.record import parse_record, plain_batches
-from etl.records import Batch, Reject, Snapshot
+from etl.parse.body import UnusableError
+from etl.parse.extra import extra
+from etl.parse.listing import parse_list, parse_one
+from etl.parse.record import Count, Kind, Timestamp, count, is_plain, moment, needed_count, text
+from etl.records import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable
+
+    from etl.records import Snapshot
+
+
+class _PlainBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A batch exactly as documented: the common case, decoded and checked in one pass."""
+
+    id: str
+    images: Count
+    uploaded: Timestamp
+    name: str | None = None
+    num_jobs: Count | None = msgspec.field(name="numJobs", default=None)
+
+
+class _PlainList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A list of batches exactly as documented."""
+
+    batches: list[_PlainBatch]
+
+
+_PLAIN_LIST: Final = msgspec.json.Decoder(_PlainList)
+_PLAIN: Final = msgspec.json.Decoder(_PlainBatch)
+_KNOWN: Final = frozenset({"id", "images", "name", "numJobs", "uploaded"})
 
 
 def parse_batches(body: bytes) -> Snapshot[Batch]:
@@ -31,11 +54,7 @@ def parse_batches(body: bytes) -> Snapshot[Batch]:
 
     Source: Roboflow documentation, "List Image Batches"; the bare list: Roboflow's CLI.
     """
-    plain = plain_batches(body)
-    if plain is not None:
-        return Snapshot(plain)
-    whole = opened(body)
-    return _snapshot(whole if isinstance(whole, list) else list_of(object_of(whole), "batches"))
+    return parse_list(BATCHES, body)
 
 
 def parse_batch(body: bytes, batch_id: str) -> Batch:
@@ -51,48 +70,36 @@ def parse_batch(body: bytes, batch_id: str) -> Batch:
 
     Source: Roboflow documentation, "View Batch"; the wrapped form: Roboflow's SDK tests.
     """
-    fields = object_of(opened(body))
-    parsed = parse_record(0, fields.get("batch", msgspec.Raw(body)))
-    if isinstance(parsed, Reject):
-        raise PayloadError(f"the look-up of a batch cannot be used: {parsed.reason}")
-    if parsed.batch_id != batch_id:
-        raise PayloadError("the look-up of a batch answered with another batch")
-    return parsed
+    return parse_one(BATCHES, body, batch_id)
 
 
-def _snapshot(records: Sequence[msgspec.Raw]) -> Snapshot[Batch]:
-    parsed = [parse_record(position, record) for position, record in enumerate(records)]
-    batches = [record for record in parsed if isinstance(record, Batch)]
-    if len({batch.batch_id for batch in batches}) < len(batches):
-        parsed = _without_duplicates(records, parsed)
-    return Snapshot(
-        tuple(record for record in parsed if isinstance(record, Batch)),
-        tuple(record for record in parsed if isinstance(record, Reject)),
+def _plain_list(body: bytes) -> Iterable[Batch]:
+    return map(_from_plain, _PLAIN_LIST.decode(body).batches)
+
+
+def _plain(record: msgspec.Raw) -> Batch:
+    return _from_plain(_PLAIN.decode(record))
+
+
+def _from_plain(record: _PlainBatch) -> Batch:
+    if not is_plain(record.id, record.name):
+        raise UnusableError
+    return Batch(record.id, record.images, record.name, record.num_jobs, record.uploaded.at)
+
+
+def _loose(batch_id: str, fields: dict[str, Any]) -> Batch:
+    images = needed_count(fields, "images")
+    uploaded_at, is_exact = moment(fields, "uploaded")
+    unknown = fields.keys() - _KNOWN
+    kept = sorted(unknown if is_exact else unknown | {"uploaded"})
+    return Batch(
+        batch_id,
+        images,
+        text(fields, "name"),
+        count(fields, "numJobs"),
+        uploaded_at,
+        extra({key: fields[key] for key in kept}),
     )
 
 
-def _without_duplicates(
-    records: Sequence[msgspec.Raw], parsed: Sequence[Batch | Reject]
-) -> list[Batch | Reject]:
-    """Keep the first of equal records; of records that contradict one another believe none."""
-    by_id: defaultdict[str, list[tuple[int, Batch]]] = defaultdict(list)
-    for position, record in enumerate(parsed):
-        if isinstance(record, Batch):
-            by_id[record.batch_id].append((position, record))
-    twice = dict(_duplicates(by_id.values()))
-    return [
-        Reject(position, twice[position], raw_text(records[position]), record.batch_id)
-        if isinstance(record, Batch) and position in twice
-        else record
-        for position, record in enumerate(parsed)
-    ]
-
-
-def _duplicates(groups: Iterable[list[tuple[int, Batch]]]) -> Iterator[tuple[int, str]]:
-    for group in groups:
-        (first, batch), *rest = group
-        if all(other == batch for _, other in rest):
-            yield from ((position, f"id repeats the record at position {first}") for position, _ in rest)
-        else:
-            reason = f"id appears {len(group)} times with different values"
-            yield from ((position, reason) for position, _ in group)
+BATCHES: Final = Kind("batch", "batches", _plain_list, _plain, _loose)

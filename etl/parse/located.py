@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from etl.parse.batches import BATCHES
 from etl.parse.body import list_of, object_of, opened
 from etl.parse.record import parse_record
 
@@ -54,4 +55,4 @@ def _offset(body: bytes, raw: bytes, start: int = 0) -> int:
 
 
 def _tells_of(position: int, record: msgspec.Raw, batch_id: str) -> bool:
-    return parse_record(position, record).record_id == batch_id
+    return parse_record(BATCHES, position, record).record_id == batch_id

@@ -27,11 +27,11 @@ _PSEUDONYM: Final = re.compile(rb"person-[0-9a-f]{%d}" % _DIGITS)
 
 # Every repetition below is possessive or bounded, and whatever one of them has passed no other begins in:
 # that is what makes a hostile megabyte cost no more than an honest one.
-_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_STRING: Final = re.compile(rb'"((?:[^"\\]++|\\.)*+)"?', re.DOTALL)
 _COLON: Final = re.compile(rb"\s*+:")
 _COMMA: Final = re.compile(rb"\s*+,\s*+")
 _STRUCTURE: Final = re.compile(_STRING.pattern + rb"|[\[\]{},]", re.DOTALL)
-_LEAF: Final = re.compile(rb"(" + _STRING.pattern + rb')(\s*+:)?|[^\s,:{}\[\]"]++', re.DOTALL)
+_LEAF: Final = re.compile(_STRING.pattern + rb'(\s*+:)?|[^\s,:{}\[\]"]++', re.DOTALL)
 
 _AT: Final = rb"(?:@|\\{1,2}u0040|%40|&\#(?:64|[xX]40);)"
 _LOCAL: Final = rb"""(?:
@@ -106,7 +106,7 @@ def _pieces(body: bytes, people: People) -> Iterator[bytes]:
     done = 0
     while token := _STRING.search(body, done):
         colon = _COLON.match(body, token.end())
-        if colon and _is_of_people(token[0]):
+        if colon and _is_of_people(token[1]):
             pieces, done = _member(body, done, token.start(), colon.end(), people)
             yield from pieces
         else:
@@ -160,7 +160,7 @@ def _named(leaf: re.Match[bytes], people: People) -> bytes:
     """Write one text, number or key of a value that names people."""
     if leaf[2] is not None:
         return _clean(leaf[0], people)
-    inside = leaf[0].strip(b'"')
+    inside = leaf[0] if leaf[1] is None else leaf[1]
     if not inside or leaf[0] in (b"null", b"true", b"false") or _PSEUDONYM.fullmatch(inside):
         return leaf[0]
     address = next((word[0] for word in _WORD.finditer(inside) if word[2]), inside)
@@ -181,8 +181,7 @@ def _pseudonym(person: bytes, people: People) -> bytes:
 
 
 def _text(inside: bytes) -> str:
-    """Read what stands in a string, broken or not, with or without its quotes."""
-    inside = inside.strip(b'"')
+    """Read what stands in a string, broken or not."""
     try:
         return str(json.loads(b'"%b"' % inside, strict=False))
     except ValueError:
