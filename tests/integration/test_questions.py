@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -83,7 +85,15 @@ def _tell_of_cars(history: History) -> None:
     history.see("cars", feb(2), {"A": a, "B": b}, {"J1": j1}, flows=Flows(assigned=60), done=Done())
     history.fail("cars", feb(3))
     j1 = j1._replace(annotated=30)
-    history.see("cars", feb(4), {"A": a, "B": b, "C": c}, {"J1": j1}, flows=Flows(intake=20), done=Done(30))
+    history.see(
+        "cars",
+        feb(4),
+        {"A": a, "B": b, "C": c},
+        {"J1": j1},
+        flows=Flows(intake=20),
+        done=Done(30),
+        gap_reasons=["failed: TransientError"],
+    )
     a = a._replace(images=80)
     j1 = j1._replace(annotated=60, approved=50, rejected=10, status="complete")
     history.see("cars", feb(5), {"A": a, "C": c}, {"J1": j1}, flows=Flows(moved=40), done=Done(30, 50, 10))
@@ -632,7 +642,7 @@ def test_what_stands_still_is_told_until_it_was_last_observed(ask: Asked) -> Non
 # "steady", with jobs: 60 wait, 175 are in jobs. Annotated 10, 20, 10, 20, then after two days on which nobody
 # looked 45, then 10, 20, each day with 5 new ones. So in 9 days 135 were annotated, 15 a day, and 45 came:
 # 10 a day net. The seven stretches are -5, 5, -5, 5, 0, -5, 5 away from that: a variance of
-# 6 * 25 / (7 - 1) = 25 a day, and a standard error of sqrt(25 / 9) = 1.667. Of the 235 in all 135 are annotated:
+# 6 * 25 / (7 - 1) = 25 a day, and a standard error of sqrt(25 / 9) = 1.667. Of the 235, 135 are annotated:
 # 100 remain, which takes 10 days. With z = 1.28155 the edges are the roots of
 # (100 - z^2 * 25 / 9) t^2 - (2000 + z^2 * 25) t + 10000, which are 7.60 and 13.79 days.
 #
@@ -720,3 +730,38 @@ def test_too_few_days_have_rates_and_no_end(ask: Asked) -> None:
 
 def test_what_is_done_has_ended(ask: Asked) -> None:
     assert _forecast(ask, "done", _ENDS) == (0, 0, 0)
+
+
+# The page with the answers
+
+
+_PAGE: Final = Path(__file__).parents[2] / "docs/how-to/answers.md"
+_QUERIES: Final = re.findall(r"^```sql\n(.*?)^```", _PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+_NEW_VIEWS: Final = (
+    "backlog",
+    "backlog_age",
+    "batch_lead_time",
+    "batch_move",
+    "batch_progress",
+    "burn_down",
+    "forecast",
+    "job_change",
+    "job_history",
+    "project_daily",
+    "project_monthly",
+    "project_period",
+    "project_weekly",
+    "stalled",
+)
+
+
+@pytest.mark.parametrize("query", _QUERIES)
+def test_every_query_of_the_page_answers(ask: Asked, query: str) -> None:
+    assert ask(query)
+
+
+def test_the_page_has_an_answer_to_each_of_the_eight_questions_and_uses_every_view() -> None:
+    sections = re.split(r"^## ", _PAGE.read_text("utf-8"), flags=re.MULTILINE)[1:]
+    assert [section.partition(".")[0] for section in sections] == [f"{number}" for number in range(1, 9)]
+    assert all("```sql" in section for section in sections)
+    assert [view for view in _NEW_VIEWS if not re.search(rf"analytics\.{view}\b", "".join(_QUERIES))] == []
