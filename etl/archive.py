@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from etl.errors import NotVisibleError, RefusedError, TransientError
 from etl.guard import GuardRules, Surroundings
@@ -15,7 +16,7 @@ from etl.records import Answer, LookedUp, Slug, Verdict
 from etl.sql import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Connection, CursorResult, Row
 
@@ -29,13 +30,24 @@ class DamagedError(Exception):
     """The archive lacks a body, or holds another one than was received; the text says which."""
 
 
+class KeptJobs(msgspec.Struct, frozen=True):
+    """What an observation says of the jobs; what is named alike is as for the observation."""
+
+    verdict: Verdict
+    observed_at: datetime
+    http_status: int | None
+    digest: bytes | None
+    surroundings: Surroundings
+    is_applied: bool
+
+
 class Kept(msgspec.Struct, frozen=True):
     """
     One observation as the ledger has it.
 
     `rules` are the thresholds of its run, `surroundings` what the rest of the workspace said. `is_applied`
     tells whether its answer was compared with what was believed; others only said that nothing was new, or
-    failed.
+    failed. `jobs` is None where the jobs were not asked for.
     """
 
     observation_id: int
@@ -50,18 +62,26 @@ class Kept(msgspec.Struct, frozen=True):
     rules: GuardRules
     surroundings: Surroundings
     is_applied: bool
+    jobs: KeptJobs | None = None
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What was told of batches, or of jobs: the list, None if it was as before, and the look-ups."""
+
+    body: bytes | None = None
+    look_ups: tuple[LookedUp, ...] = ()
 
 
 class Received(msgspec.Struct, frozen=True):
-    """What an observation received: the list, and the evidence on single batches."""
+    """What an observation received of batches and of jobs."""
 
-    body: bytes
-    look_ups: tuple[LookedUp, ...]
+    batches: Told
+    jobs: Told
 
     @property
     def accepted(self) -> frozenset[str]:
         """The batches whose absence an operator accepted."""
-        return frozenset(one.record_id for one in self.look_ups if one.outcome == "accepted")
+        return frozenset(one.record_id for one in self.batches.look_ups if one.outcome == "accepted")
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -102,7 +122,21 @@ def observations(connection: Connection, project_id: int, after: int) -> Iterato
                 msgspec.convert(row.guard or {}, GuardRules),
                 msgspec.convert(row.surroundings or {}, Surroundings),
                 row.is_applied,
+                _jobs(row),
             )
+
+
+def _jobs(row: Row[Any]) -> KeptJobs | None:
+    if row.jobs_verdict is None:
+        return None
+    return KeptJobs(
+        Verdict(row.jobs_verdict),
+        row.jobs_at.astimezone(UTC),
+        row.jobs_http_status,
+        row.jobs_digest,
+        msgspec.convert(row.jobs_surroundings or {}, Surroundings),
+        row.is_jobs_applied,
+    )
 
 
 def received(connection: Connection, kept: Kept) -> Received:
@@ -112,30 +146,47 @@ def received(connection: Connection, kept: Kept) -> Received:
     Raises:
         DamagedError: One is not there, or is not what was received.
     """
-    listed, *others = _answers(connection, kept)
+    answers = _answers(connection, kept)
+    return Received(_told(answers, "batch"), _told(answers, "job"))
+
+
+def _told(answers: Sequence[Row[Any]], subject: str) -> Told:
+    ours = [one for one in answers if one.subject == subject]
+    lists = [_unpacked(one.digest, one.body) for one in ours if one.outcome == "listed"]
     look_ups = tuple(
         LookedUp(one.record_id, one.outcome, None if one.digest is None else _unpacked(one.digest, one.body))
-        for one in others
+        for one in ours
+        if one.outcome != "listed"
     )
-    return Received(_unpacked(listed.digest, listed.body), look_ups)
+    return Told(lists[0] if lists else None, look_ups)
 
 
-def body(connection: Connection, kept: Kept) -> bytes:
+def bodies(connection: Connection, kept: Kept) -> tuple[bytes, bytes | None]:
     """
-    Take the list that an observation received out of the archive, whatever became of its look-ups.
+    Take the lists of batches and of jobs out of the archive, whatever became of the look-ups.
 
     Raises:
-        DamagedError: It is not there, or is not what was received.
+        DamagedError: One is not there, or is not what was received.
     """
-    listed, *_ = _answers(connection, kept)
-    return _unpacked(listed.digest, listed.body)
+    lists = {one.subject: one for one in _answers(connection, kept) if one.outcome == "listed"}
+    unpacked = {subject: _unpacked(one.digest, one.body) for subject, one in lists.items()}
+    if "batch" not in unpacked:
+        raise DamagedError("it does not say which body it received")
+    return unpacked["batch"], unpacked.get("job")
 
 
 def _answers(connection: Connection, kept: Kept) -> Sequence[Row[Any]]:
-    """Return the list, and then the look-ups."""
-    if kept.digest is None:
+    """Return what was received and compared: the lists, and the look-ups."""
+    if kept.is_applied and kept.digest is None:
         raise DamagedError("it does not say which body it received")
-    values = {"digest": kept.digest, "observation_id": kept.observation_id}
+    jobs = kept.jobs
+    if jobs is not None and jobs.is_applied and jobs.digest is None:
+        raise DamagedError("it does not say which body of jobs it received")
+    values = {
+        "digest": kept.digest if kept.is_applied else None,
+        "jobs_digest": jobs.digest if jobs is not None and jobs.is_applied else None,
+        "observation_id": kept.observation_id,
+    }
     return _ask(connection, "archived_bodies", **values).all()
 
 
@@ -167,8 +218,7 @@ class ArchiveSource:
 
     def __init__(self, kept: Kept, told: Received) -> None:
         self._kept = kept
-        self._body = told.body
-        self._look_ups: Mapping[str, LookedUp] = {one.record_id: one for one in told.look_ups}
+        self._told = told
 
     def root(self, *, until: float) -> Answer:  # noqa: ARG002 - as the port has it; also below.
         """Refuse: no observation asks for it."""
@@ -179,19 +229,34 @@ class ArchiveSource:
         raise RefusedError(f"the archive does not hold the list of {workspace}")
 
     def batches(self, slug: Slug, *, etag: str | None, until: float) -> Answer:  # noqa: ARG002
-        """Answer with the list."""
-        return self._answer(self._body)
+        """Answer with the list; without one it was as before."""
+        return self._answer(self._told.batches.body)
 
     def batch(self, slug: Slug, batch_id: str, *, until: float) -> Answer:  # noqa: ARG002
         """Answer with what the look-up of one batch came to; what nobody looked up tells nothing."""
-        told = self._look_ups.get(batch_id)
-        if told is not None and told.body is not None:
-            return self._answer(told.body)
-        if told is not None and told.outcome == "not_found":
-            raise NotVisibleError(f"{batch_id} was not found")
-        raise TransientError(f"the look-up of {batch_id} told nothing")
+        return self._look_up(self._told.batches, batch_id)
 
-    def _answer(self, body: bytes) -> Answer:
+    def jobs(self, slug: Slug, *, etag: str | None, until: float) -> Answer:  # noqa: ARG002
+        """Answer with the list of jobs, or fail as it failed."""
+        jobs = self._kept.jobs
+        if jobs is None or jobs.verdict is Verdict.FAILED:
+            raise TransientError("the jobs could not be read")
+        answer = self._answer(self._told.jobs.body)
+        return replace(answer, http_status=jobs.http_status or 0, observed_at=jobs.observed_at, requests=0)
+
+    def job(self, slug: Slug, job_id: str, *, until: float) -> Answer:  # noqa: ARG002
+        """Answer with what the look-up of one job came to; what nobody looked up tells nothing."""
+        return self._look_up(self._told.jobs, job_id)
+
+    def _look_up(self, told: Told, record_id: str) -> Answer:
+        one = next((one for one in told.look_ups if one.record_id == record_id), None)
+        if one is not None and one.body is not None:
+            return self._answer(one.body)
+        if one is not None and one.outcome == "not_found":
+            raise NotVisibleError(f"{record_id} was not found")
+        raise TransientError(f"the look-up of {record_id} told nothing")
+
+    def _answer(self, body: bytes | None) -> Answer:
         kept = self._kept
         return Answer(
             http_status=kept.http_status or 0,

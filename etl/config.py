@@ -54,7 +54,8 @@ _FILE_VARIABLE = "BATCHLEDGER_CONFIG"
 _FILE_DEFAULT = "batchledger.toml"
 _MAX_KEY_FILE_BYTES = 64 * 1024
 _KEY_FIELDS = ("api_key", "api_key_file", "api_key_env")
-_ALTERNATIVES = {"source": _KEY_FIELDS, "schedule": ("every", "cron")}
+_PSEUDONYM_FIELDS = ("pseudonym_key", "pseudonym_key_file")
+_ALTERNATIVES = {"source": _KEY_FIELDS, "schedule": ("every", "cron"), "jobs": _PSEUDONYM_FIELDS}
 _WORKSPACE_VARIABLE = re.compile(r"BATCHLEDGER_WORKSPACES__(.+?)__(API_KEY|API_KEY_FILE|API_KEY_ENV)")
 # Kubernetes gives every container such variables for a Service called "batchledger". They are no settings.
 _KUBERNETES_VARIABLE = re.compile(r"BATCHLEDGER_(SERVICE_(HOST|PORT)(_.*)?|PORT(_\d+_(TCP|UDP).*)?)")
@@ -77,6 +78,7 @@ def load(environ: Mapping[str, str], cwd: Path) -> Settings:
     variables = _environment_layer(environ, cwd, faults)
     _drop_overruled(file, variables)
     keys = _read_keys((variables, file), environ, faults)
+    keys |= _read_pseudonym_key((variables, file), environ, faults)
     settings = _validated(keys, variables, file, faults)
     if faults or settings is None:
         raise SettingsError(str(faults))
@@ -151,7 +153,7 @@ def engine_url(uri: str) -> URL:
 
 def secrets_of(settings: Settings, environ: Mapping[str, str]) -> frozenset[str]:
     """Return every secret that must never be shown: keys, and passwords of the database."""
-    keys = (settings.source.api_key, *(key.secret for key in settings.api_keys))
+    keys = (settings.source.api_key, settings.jobs.pseudonym_key, *(key.secret for key in settings.api_keys))
     uri = settings.database.url
     params = conninfo_to_dict(uri.get_secret_value()) if uri else {}
     passwords = (params.get("password"), params.get("sslpassword"), environ.get("PGPASSWORD"))
@@ -331,6 +333,23 @@ def _read_keys(layers: tuple[_Layer, ...], environ: Mapping[str, str], faults: _
     )
     login = None if has_key else _login_key(environ)
     return keys | ({"source": {"api_key": login}} if login else {})
+
+
+def _read_pseudonym_key(
+    layers: tuple[_Layer, ...], environ: Mapping[str, str], faults: _Faults
+) -> dict[str, Any]:
+    """Read the secret of pseudonyms, where a file holds it and nothing stronger gives it."""
+    for layer in layers:
+        table = layer.table.get("jobs")
+        given = table if isinstance(table, dict) else {}
+        path = given.get("pseudonym_key_file")
+        if given.get("pseudonym_key") is not None or not isinstance(path, str):
+            continue
+        secret, fault = _key_in_file(_resolved(path, layer.base, environ))
+        if not fault:
+            return {"jobs": {"pseudonym_key": secret}}
+        faults.add(layer.label(("jobs", "pseudonym_key_file")), fault)
+    return {}
 
 
 def _workspaces(layers: tuple[_Layer, ...]) -> list[Place]:

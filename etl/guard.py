@@ -74,7 +74,8 @@ class Known(msgspec.Struct, frozen=True):
 class Control(msgspec.Struct, frozen=True):
     """What a look-up must find, or no 404 counts. `slug` is its project; None: the one at issue."""
 
-    record_id: str
+    # The ledger keeps it by this name, whatever it is.
+    record_id: str = msgspec.field(name="batch_id")
     slug: Slug | None = None
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol
 
 import msgspec
 
-from etl.records import Moves, Verdict
+from etl.guard import Belief, Surroundings
+from etl.records import LookedUp, Moves, Record_co, Snapshot, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from etl.guard import Belief, GuardRules, Known, Surroundings
-    from etl.records import Answer, Batch, LookedUp, Observation, Project, ProjectState, Slug, Snapshot
+    from etl.guard import GuardRules, Known
+    from etl.records import Answer, Batch, Job, Observation, Project, ProjectState, Slug
 
 
 class Clock(Protocol):
@@ -53,12 +54,45 @@ class Source(Protocol):
         """Ask for one batch."""
         ...
 
+    def jobs(self, slug: Slug, *, etag: str | None, until: float) -> Answer:
+        """Ask for all annotation jobs of a project; with an ETag the answer may be a 304 without a body."""
+        ...
+
+    def job(self, slug: Slug, job_id: str, *, until: float) -> Answer:
+        """Ask for one annotation job."""
+        ...
+
+
+class Examined(msgspec.Struct, Generic[Record_co], frozen=True):
+    """
+    An answer that was compared with what is believed.
+
+    Args:
+        snapshot: What it shows.
+        belief: What is believed of its absences.
+        body: As received, but for what is not to be kept of people.
+        look_ups: What came of asking for single batches or jobs.
+        surroundings: What the rest of the workspace said; None where nobody asked.
+    """
+
+    snapshot: Snapshot[Record_co]
+    belief: Belief
+    body: bytes
+    look_ups: tuple[LookedUp, ...] = ()
+    surroundings: Surroundings | None = None
+
 
 class Applied(msgspec.Struct, frozen=True):
-    """What one applied observation came to: its verdict and what moved."""
+    """
+    What one applied observation came to: its verdict and what moved.
+
+    `jobs_verdict` and `jobs_moves` say the same of the jobs; None and nothing where they were not asked for.
+    """
 
     verdict: Verdict
     moves: Moves
+    jobs_verdict: Verdict | None = None
+    jobs_moves: Moves = Moves()
 
 
 class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,27 +170,25 @@ class Ledger(Protocol):
         """Return the ids of the project's batches that are not gone."""
         ...
 
-    def apply(  # noqa: PLR0913, PLR0917 - an observation, what is believed of it, and the evidence for that.
+    def known_jobs(self, project_id: int) -> Known:
+        """Return the ids of the project's annotation jobs that are not gone."""
+        ...
+
+    def apply(
         self,
         run_id: int,
         observation: Observation,
-        snapshot: Snapshot[Batch],
-        belief: Belief,
-        body: bytes,
-        look_ups: Sequence[LookedUp] = (),
-        surroundings: Surroundings | None = None,
+        batches: Examined[Batch] | None,
+        jobs: Examined[Job] | None = None,
     ) -> Applied:
         """
-        Write one project's answer, with the evidence for what is believed of it, in one transaction.
+        Write one project's answers, with the evidence for what is believed of them, in one transaction.
 
         Args:
             run_id: The run, which must hold the project.
-            observation: What is to be noted of the answer.
-            snapshot: What it shows.
-            belief: What is believed of its absences.
-            body: As received.
-            look_ups: What came of asking for single batches.
-            surroundings: What the rest of the workspace said; None where nobody asked.
+            observation: What is to be noted of the answers.
+            batches: That of the batches; None: it was the last trusted one again.
+            jobs: That of the jobs; None: the same, or it failed, or nobody asked.
 
         Raises:
             ClaimLostError: The project is not ours any more. Nothing was written.
@@ -164,7 +196,11 @@ class Ledger(Protocol):
         ...
 
     def preview(self, observation: Observation, snapshot: Snapshot[Batch], belief: Belief) -> Applied:
-        """Say what `apply` would change, and write nothing."""
+        """Say what `apply` would change of the batches, and write nothing."""
+        ...
+
+    def preview_jobs(self, observation: Observation, snapshot: Snapshot[Job], belief: Belief) -> Applied:
+        """Say what `apply` would change of the jobs, and write nothing."""
         ...
 
     def record(self, run_id: int, observations: Sequence[Observation]) -> int:

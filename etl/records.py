@@ -180,7 +180,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 class JobsState(msgspec.Struct, frozen=True, gc=False):
     """
-    What the ledger holds of the jobs of a project when its run begins; what is named alike is as for the project.
+    What the ledger holds of the jobs of a project when its run begins; each as in `ProjectState`.
 
     `count` are the jobs that are not gone, as believed. `last_trusted_at` is when the last trusted reading of
     them was complete, None before the first.
@@ -277,7 +277,7 @@ class LookedUp(msgspec.Struct, frozen=True):
 
 
 class Moves(msgspec.Struct, frozen=True):
-    """What applying an observation changed, or would change: batches or jobs by kind, and how the totals moved."""
+    """What applying an observation changed, or would change: batches or jobs by kind, and the totals."""
 
     entered: int = 0
     changed: int = 0

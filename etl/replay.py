@@ -26,17 +26,18 @@ from etl.archive import (
     Kept,
     Received,
     base_of,
-    body,
+    bodies,
     observations,
     received,
 )
 from etl.database import connect, denied, engine
 from etl.difference import Fault, ProjectReplay, compare
 from etl.errors import PayloadError, SettingsError, StatementFailedError, UnknownProjectError
-from etl.guard import Belief
+from etl.guard import Belief, Surroundings
 from etl.observe import Observer
 from etl.parse import parse_batches
 from etl.records import Batch, Observation, ProjectState, Slug, Snapshot, Verdict
+from etl.selection import ReadJobs
 from etl.sql import text_of
 from etl.store import PostgresLedger
 
@@ -52,8 +53,8 @@ SCHEMA: Final = "ledger_replay"
 """Where a replay writes; `etl/sql/replay_seed.sql` names it, too."""
 
 _TABLES: Final = (
-    *("batch", "batch_change", "claim", "look_up", "observation", "payload", "project", "project_day"),
-    *("reject", "run"),
+    *("batch", "batch_change", "claim", "job", "job_change", "look_up", "observation", "payload", "project"),
+    *("project_day", "reject", "run"),
 )
 """Those that a run reads or writes for one project."""
 
@@ -184,6 +185,7 @@ class _Course:
         self._last_id = 0
         self._last_trusted_at: datetime | None = None
         self._last_at: datetime | None = None
+        self._jobs_trusted_at: datetime | None = None
         self._believed: ProjectState | None = None
 
     def begin(self, base: Kept, snapshot: Snapshot[Batch] | None) -> None:
@@ -221,11 +223,16 @@ class _Course:
             if verdict.is_trusted:
                 self._last_trusted_at = kept.observed_at
             self._last_at = kept.observed_at
+            if kept.jobs is not None:
+                self._last_at = max(kept.observed_at, kept.jobs.observed_at)
+                self._jobs_trusted_at = (
+                    kept.jobs.observed_at if kept.jobs.verdict.is_trusted else self._jobs_trusted_at
+                )
             self._last_id = kept.observation_id
         return self._last_id > before
 
     def _take(self, connection: Connection, kept: Kept) -> Verdict:
-        if kept.is_applied:
+        if kept.is_applied or (kept.jobs is not None and kept.jobs.is_applied):
             return self._observe(connection, kept)
         if kept.verdict is Verdict.UNCHANGED and kept.digest is not None:
             self._mind_repeated(kept, kept.digest)
@@ -238,12 +245,14 @@ class _Course:
         except DamagedError as error:
             self._blame(kept, str(error))
             return kept.verdict
+        state = self._state(kept.run_id)
         state = replace(
-            self._state(kept.run_id),
+            state,
             # That it was looked at is known; why the body was looked at although it was known is not.
             digest=None,
             last_trusted_at=self._last_trusted_at,
             last_at=self._last_at,
+            jobs=replace(state.jobs, digest=None, last_trusted_at=self._jobs_trusted_at),
         )
         self._believed = None
         self.count += 1
@@ -262,6 +271,8 @@ class _Course:
             until=time.monotonic() + _PATIENCE_S,
             run_id=kept.run_id,
             accepted=told.accepted,
+            job_neighbours=ArchivedVicinity(kept.jobs.surroundings if kept.jobs else Surroundings()),
+            read_jobs=ReadJobs.ALWAYS if kept.jobs else ReadJobs.NEVER,
         )
 
     def _mind_repeated(self, kept: Kept, digest: bytes) -> None:
@@ -286,7 +297,7 @@ _PATIENCE_S: Final = 86_400.0
 def _shown(connection: Connection, kept: Kept) -> Snapshot[Batch] | None:
     """Return what the body of an observation shows; None if it is not to be had any more."""
     try:
-        return parse_batches(body(connection, kept))
+        return parse_batches(bodies(connection, kept)[0])
     except (DamagedError, PayloadError):
         return None
 

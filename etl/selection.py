@@ -1,7 +1,8 @@
-"""Which projects are followed, and what is promised of each: rules by name and pattern, ready to decide."""
+"""What is followed: which projects, by name and pattern, whether their jobs, and what is promised of each."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,14 @@ from etl.records import Slug
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+
+
+class ReadJobs(StrEnum):
+    """Of which projects the annotation jobs are read: those that have any, all, none."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
 
 
 class ProjectFilter:

@@ -24,7 +24,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from etl.guard import GuardRules
-from etl.selection import ProjectFilter
+from etl.parse.people import People, PeoplePolicy
+from etl.selection import ProjectFilter, ReadJobs
 
 # How values are read. No message quotes a value: it may be a secret that was put in the wrong place.
 
@@ -359,6 +360,42 @@ class GuardSettings(_Section):
         )
 
 
+class JobsSettings(_Section):
+    """Which annotation jobs are read beside the batches, and what is kept of people."""
+
+    read: Annotated[ReadJobs, BeforeValidator(_lower)] = Field(
+        default=ReadJobs.AUTO,
+        description="`auto` reads the jobs of a project once one of its batches has any: one request more in "
+        "each reading of it. `always` asks for those of every project, `never` for none.",
+    )
+    people: Annotated[PeoplePolicy, BeforeValidator(_lower)] = Field(
+        default=PeoplePolicy.OMIT,
+        description="What becomes of who annotates, reviews or owns a job, and of whatever looks like an "
+        "e-mail address, before anything is kept: `omit` leaves it out; `pseudonym` keeps the same made-up "
+        "name for the same person, so that work can be counted by person; `keep` keeps it as it is.",
+    )
+    pseudonym_key: SecretStr | None = Field(
+        default=None,
+        description="A secret of your own, any long random text, from which pseudonyms are made. Another one "
+        "makes other names, so that nobody is recognised any more. Wins over `pseudonym_key_file`.",
+    )
+    pseudonym_key_file: str | None = Field(
+        default=None, description="A file that holds it and nothing else but surrounding white space."
+    )
+
+    @model_validator(mode="after")
+    def _has_key(self) -> JobsSettings:
+        if self.people is PeoplePolicy.PSEUDONYM and self.pseudonym_key is None:
+            raise ValueError('needs pseudonym_key or pseudonym_key_file for people = "pseudonym"')
+        return self
+
+    @property
+    def policy(self) -> People:
+        """The same, as the parser takes it."""
+        key = self.pseudonym_key
+        return People(self.people, key.get_secret_value().encode() if key else b"")
+
+
 class FreshnessSettings(_Section):
     """What is promised of the age of the numbers; `status` tells whether it is kept."""
 
@@ -508,6 +545,7 @@ class Settings(BaseSettings):
     sync: SyncSettings = SyncSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     guard: GuardSettings = GuardSettings()
+    jobs: JobsSettings = JobsSettings()
     freshness: FreshnessSettings = FreshnessSettings()
     retention: RetentionSettings = RetentionSettings()
     web: WebSettings = WebSettings()

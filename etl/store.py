@@ -24,8 +24,8 @@ from etl.database import at_work, denied, given_up, unavailable
 from etl.errors import ClaimLostError
 from etl.guard import Known
 from etl.ports import Applied, Scheduled
-from etl.records import Moves, ProjectState, Slug, Totals, Verdict
-from etl.sql import statement
+from etl.records import JobsState, Moves, ProjectState, Slug, Totals, Verdict
+from etl.sql import BATCH, JOB, statement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -34,29 +34,22 @@ if TYPE_CHECKING:
     from psycopg import Cursor
     from sqlalchemy import Engine
 
-    from etl.guard import Belief, GuardRules, Surroundings
-    from etl.ports import RunEnd
-    from etl.records import Batch, LookedUp, Observation, Project, Reject, Snapshot
+    from etl.guard import Belief, GuardRules
+    from etl.ports import Examined, RunEnd
+    from etl.records import (
+        Batch,
+        Job,
+        JobsObservation,
+        LookedUp,
+        Observation,
+        Project,
+        Record,
+        Reject,
+        Snapshot,
+    )
+    from etl.sql import Subject
 
 _FAST: Final = 1  # zlib's level: a third of the time of the default, for 2 % more bytes.
-
-# Each by the names of its files.
-_APPLY: Final = ("delta", "apply")
-_PREVIEW: Final = ("delta", "preview")
-_BEGIN_RUN: Final = ("begin_run",)
-_CLAIM: Final = ("claim",)
-_END_RUN: Final = ("end_run",)
-_IDENTIFY: Final = ("identify",)
-_KNOWN: Final = ("known",)
-_LAST_SCHEDULED: Final = ("last_scheduled",)
-_PROJECTS: Final = ("projects",)
-_RECORD: Final = ("record",)
-_REGISTER: Final = ("register",)
-_RENEW: Final = ("renew",)
-_STATE: Final = ("state",)
-_TICK: Final = ("tick",)
-_UNTRACK: Final = ("untrack",)
-
 
 _GIVEN_UP: Final = (
     psycopg.errors.QueryCanceled,
@@ -118,7 +111,7 @@ class PostgresLedger:
         }
         # Were its number lost in a crash, the next run would get the same one, and with it this one's claims.
         with self._durable_cursor() as cursor:
-            return int(_one(self._execute(cursor, _BEGIN_RUN, values))[0])
+            return int(_one(self._execute(cursor, "begin_run", values))[0])
 
     def end_run(self, run_id: int, end: RunEnd) -> None:
         """Close a run, give back what it still claims, and make all that it committed durable."""
@@ -131,7 +124,7 @@ class PostgresLedger:
             **{verdict.value: end.verdicts.get(verdict, 0) for verdict in Verdict},
         }
         with self._durable_cursor() as cursor:
-            self._execute(cursor, _END_RUN, values)
+            self._execute(cursor, "end_run", values)
         self._engine.dispose()
 
     def register(
@@ -153,85 +146,106 @@ class PostgresLedger:
             "is_whole": is_whole,
         }
         with self._cursor() as cursor:
-            self._execute(cursor, _REGISTER, values)
-            self._execute(cursor, _IDENTIFY, values)
+            self._execute(cursor, "register", values)
+            self._execute(cursor, "identify", values)
             return _by_slug(self._states(cursor, [row[0] for row in cursor]))
 
     def projects(self) -> Mapping[Slug, ProjectState]:
         """Return what is held of each project that the ledger knows, followed or not."""
         with self._cursor() as cursor:
-            self._execute(cursor, _PROJECTS, {})
+            self._execute(cursor, "projects", {})
             return _by_slug(self._states(cursor, [row[0] for row in cursor]))
 
     def untrack(self, project_ids: Collection[int], *, at: datetime) -> None:
         """Pause projects that the settings do not ask for any more; their history stays."""
         with self._cursor() as cursor:
-            self._execute(cursor, _UNTRACK, {"project_ids": list(project_ids), "at": at})
+            self._execute(cursor, "untrack", {"project_ids": list(project_ids), "at": at})
 
     def claim(self, run_id: int, project_ids: Collection[int]) -> Sequence[ProjectState]:
         """Claim the projects that no living run holds, stalest first, and return what is held of each."""
         with self._cursor() as cursor:
-            self._execute(cursor, _CLAIM, {"run_id": run_id, "project_ids": list(project_ids)})
+            self._execute(cursor, "claim", {"run_id": run_id, "project_ids": list(project_ids)})
             return self._states(cursor, [row[0] for row in cursor])
 
     def renew(self, run_id: int) -> None:
         """Push the end of the run's lease."""
         with self._cursor() as cursor:
-            self._execute(cursor, _RENEW, {"run_id": run_id, "lease_s": self._lease_s})
+            self._execute(cursor, "renew", {"run_id": run_id, "lease_s": self._lease_s})
 
     def known(self, project_id: int) -> Known:
         """Return the ids of the project's batches that are not gone."""
+        return self._known(project_id, BATCH)
+
+    def known_jobs(self, project_id: int) -> Known:
+        """Return the ids of the project's annotation jobs that are not gone."""
+        return self._known(project_id, JOB)
+
+    def _known(self, project_id: int, subject: Subject) -> Known:
         with self._cursor() as cursor:
-            self._execute(cursor, _KNOWN, {"project_id": project_id})
+            self._execute(cursor, "known", {"project_id": project_id}, subject)
             return Known(*(frozenset(ids or ()) for ids in _one(cursor)))
 
-    def apply(  # noqa: PLR0913, PLR0917 - an observation, what is believed of it, and the evidence for that.
+    def apply(
         self,
         run_id: int,
         observation: Observation,
-        snapshot: Snapshot[Batch],
-        belief: Belief,
-        body: bytes,
-        look_ups: Sequence[LookedUp] = (),
-        surroundings: Surroundings | None = None,
+        batches: Examined[Batch] | None,
+        jobs: Examined[Job] | None = None,
     ) -> Applied:
         """
-        Write one project's answer, with the evidence for what is believed of it, in one transaction.
+        Write one project's answers, with the evidence for what is believed of them, in one transaction.
 
         Raises:
             ClaimLostError: The project is not ours any more. Nothing was written.
         """
+        examined = tuple(subject for subject, answer in ((BATCH, batches), (JOB, jobs)) if answer)
         values = {
-            **_values(observation, snapshot, belief),
-            **_reject_columns(snapshot.rejects),
-            **_evidence_columns({observation.digest: body}, look_ups),
-            "surroundings": None if surroundings is None else _text(surroundings),
+            **_values(observation),
+            **_examined_columns(BATCH, batches),
+            **_examined_columns(JOB, jobs),
+            **_payload_columns(observation, batches, jobs),
             "run_id": run_id,
         }
         with self._cursor() as cursor:
-            row = self._execute(cursor, _APPLY, values).fetchone()
+            row = self._execute(cursor, "apply", values, *examined).fetchone()
         if row is None:
             raise ClaimLostError("another run has claimed the project since; what was read is dropped")
-        _, verdict, *moved = row
-        return Applied(verdict=Verdict(verdict), moves=Moves(*(int(count) for count in moved)))
+        verdict, jobs_verdict = row[0], row[8]
+        return Applied(
+            Verdict(verdict),
+            _moves(row[1:8]),
+            None if jobs_verdict is None else Verdict(jobs_verdict),
+            _moves(row[9:]),
+        )
 
     def preview(self, observation: Observation, snapshot: Snapshot[Batch], belief: Belief) -> Applied:
-        """Say what `apply` would change, and write nothing."""
+        """Say what `apply` would change of the batches, and write nothing."""
+        moves = _moves(self._preview(observation, snapshot, belief, BATCH))
+        return Applied(_verdict(belief, moves), moves)
+
+    def preview_jobs(self, observation: Observation, snapshot: Snapshot[Job], belief: Belief) -> Applied:
+        """Say what `apply` would change of the jobs, and write nothing."""
+        kinds_and_images = self._preview(observation, snapshot, belief, JOB)[:6]
+        moves = _moves(kinds_and_images)
+        return Applied(Verdict.UNCHANGED, Moves(), _verdict(belief, moves), moves)
+
+    def _preview(
+        self, observation: Observation, snapshot: Snapshot[Record], belief: Belief, subject: Subject
+    ) -> Sequence[Any]:
+        values = {**_values(observation), **_answer_columns(subject, snapshot, belief)}
         with self._cursor() as cursor:
-            row = _one(self._execute(cursor, _PREVIEW, _values(observation, snapshot, belief)))
-        moves = Moves(*(int(count) for count in row))
-        return Applied(verdict=_verdict(belief, moves), moves=moves)
+            return _one(self._execute(cursor, "preview", values, subject))
 
     def record(self, run_id: int, observations: Sequence[Observation]) -> int:
         """Write observations that changed nothing, many at a time; return how many were ours to write."""
         with self._cursor() as cursor:
-            self._execute(cursor, _RECORD, {"run_id": run_id, **_columns(observations)})
+            self._execute(cursor, "record", {"run_id": run_id, **_columns(observations)})
             return cursor.rowcount
 
     def last_scheduled(self) -> Scheduled | None:
         """Return the latest run of any daemon on this database; None if there was none."""
         with self._cursor() as cursor:
-            row = self._execute(cursor, _LAST_SCHEDULED, {}).fetchone()
+            row = self._execute(cursor, "last_scheduled", {}).fetchone()
             return None if row is None else Scheduled(*row)
 
     def note_tick(self, scheduled_at: datetime, reason: str, *, recorded_at: datetime) -> None:
@@ -243,18 +257,20 @@ class PostgresLedger:
             "host": self._host,
         }
         with self._cursor() as cursor:
-            self._execute(cursor, _TICK, values)
+            self._execute(cursor, "tick", values)
 
     def _states(self, cursor: Cursor[Any], project_ids: Sequence[int]) -> list[ProjectState]:
-        self._execute(cursor, _STATE, {"project_ids": project_ids})
+        self._execute(cursor, "state", {"project_ids": project_ids})
         return [
-            ProjectState(project_id, Slug(workspace, project), Totals(*totals), *rest)
+            ProjectState(project_id, Slug(workspace, project), Totals(*totals), JobsState(*jobs), *rest)
             for project_id, workspace, project, *columns in cursor
-            for totals, rest in [(columns[:3], columns[3:])]
+            for totals, rest, jobs in [(columns[:3], columns[3:9], columns[9:])]
         ]
 
-    def _execute(self, cursor: Cursor[Any], files: tuple[str, ...], values: Mapping[str, Any]) -> Cursor[Any]:
-        command = statement(*files, schema=self._schema)
+    def _execute(
+        self, cursor: Cursor[Any], file: str, values: Mapping[str, Any], *examined: Subject
+    ) -> Cursor[Any]:
+        command = statement(file, schema=self._schema, examined=examined)
         # Left alone, psycopg gives an integer the smallest type that holds it, and a statement is prepared
         # anew for each mixture of types.
         arguments = [Int8(value) if type(value) is int else value for value in command.arguments(values)]
@@ -321,6 +337,40 @@ def _text(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
+def _moves(row: Sequence[Any]) -> Moves:
+    return Moves(*(int(count) for count in row))
+
+
+def _examined_columns(subject: Subject, examined: Examined[Record] | None) -> dict[str, Any]:
+    """Give what an answer shows, what is believed of it and the evidence, by the subject's own names."""
+    if examined is None:
+        return {f"{subject.prefix}rule": None, f"{subject.prefix}surroundings": None}
+    surroundings = examined.surroundings
+    columns = {
+        **_reject_columns(examined.snapshot.rejects),
+        **_look_up_columns(examined.look_ups),
+        "surroundings": None if surroundings is None else _text(surroundings),
+    }
+    return {
+        **_answer_columns(subject, examined.snapshot, examined.belief),
+        **{f"{subject.prefix}{name}": value for name, value in columns.items()},
+    }
+
+
+def _answer_columns(subject: Subject, snapshot: Snapshot[Record], belief: Belief) -> dict[str, Any]:
+    columns = {
+        "rule": belief.rule,
+        "is_pending": bool(belief.rule or belief.missing),
+        "is_loss": belief.rule is not None and belief.rule.is_loss,
+        "shown": _text(snapshot.records),
+        "found": _text(belief.found),
+        "gone": list(belief.gone),
+        "missing": list(belief.missing),
+        "present_only": list(snapshot.present_only),
+    }
+    return {f"{subject.prefix}{name}": value for name, value in columns.items()}
+
+
 def _reject_columns(rejects: Sequence[Reject]) -> dict[str, list[Any]]:
     return {
         "reject_positions": [reject.position for reject in rejects],
@@ -330,20 +380,31 @@ def _reject_columns(rejects: Sequence[Reject]) -> dict[str, list[Any]]:
     }
 
 
-def _evidence_columns(
-    listed: dict[bytes | None, bytes], look_ups: Sequence[LookedUp]
+def _look_up_columns(look_ups: Sequence[LookedUp]) -> dict[str, list[Any]]:
+    return {
+        "look_up_record_ids": [look_up.record_id for look_up in look_ups],
+        "look_up_outcomes": [look_up.outcome for look_up in look_ups],
+        "look_up_digests": [None if look_up.body is None else _digest(look_up.body) for look_up in look_ups],
+    }
+
+
+def _payload_columns(
+    observation: Observation, batches: Examined[Batch] | None, jobs: Examined[Job] | None
 ) -> dict[str, list[Any]]:
-    digests = [None if look_up.body is None else _digest(look_up.body) for look_up in look_ups]
-    found = {_digest(look_up.body): look_up.body for look_up in look_ups if look_up.body is not None}
-    payloads = listed | found
+    payloads: dict[bytes | None, bytes] = {}
+    if batches is not None:
+        payloads |= {observation.digest: batches.body} | _found_bodies(batches.look_ups)
+    if jobs is not None and observation.jobs is not None:
+        payloads |= {observation.jobs.digest: jobs.body} | _found_bodies(jobs.look_ups)
     return {
         "payload_digests": list(payloads),
         "payload_bodies": [zlib.compress(received, _FAST) for received in payloads.values()],
         "payload_bytes": [len(received) for received in payloads.values()],
-        "look_up_record_ids": [look_up.record_id for look_up in look_ups],
-        "look_up_outcomes": [look_up.outcome for look_up in look_ups],
-        "look_up_digests": digests,
     }
+
+
+def _found_bodies(look_ups: Sequence[LookedUp]) -> dict[bytes | None, bytes]:
+    return {_digest(look_up.body): look_up.body for look_up in look_ups if look_up.body is not None}
 
 
 def _digest(body: bytes) -> bytes:
@@ -356,12 +417,9 @@ def _verdict(belief: Belief, moves: Moves) -> Verdict:
     return Verdict.CHANGED if moves.count else Verdict.UNCHANGED
 
 
-def _values(observation: Observation, snapshot: Snapshot[Batch], belief: Belief) -> dict[str, Any]:
+def _values(observation: Observation) -> dict[str, Any]:
     return {
         "project_id": observation.project_id,
-        "rule": belief.rule,
-        "is_pending": bool(belief.rule or belief.missing),
-        "is_loss": belief.rule is not None and belief.rule.is_loss,
         "started_at": observation.started_at,
         "observed_at": observation.observed_at,
         "previous_at": observation.previous_at,
@@ -373,12 +431,26 @@ def _values(observation: Observation, snapshot: Snapshot[Batch], belief: Belief)
         "digest": observation.digest,
         "etag": observation.etag,
         "is_settled": observation.is_settled,
-        "shown": _text(snapshot.records),
-        "found": _text(belief.found),
-        "gone": list(belief.gone),
-        "missing": list(belief.missing),
-        "present_only": list(snapshot.present_only),
+        **_jobs_values(observation.jobs),
     }
+
+
+_OF_JOBS: Final = (
+    "verdict",
+    "at",
+    "previous_at",
+    "http_status",
+    "body_bytes",
+    "digest",
+    "error_class",
+    "error",
+)
+
+
+def _jobs_values(jobs: JobsObservation | None) -> dict[str, Any]:
+    return {
+        f"{JOB.prefix}{name}": None if jobs is None else getattr(jobs, name) for name in (*_OF_JOBS, "etag")
+    } | {JOB.settled: None if jobs is None else jobs.is_settled}
 
 
 _RECORDED: Final = (
@@ -401,8 +473,10 @@ _RECORDED: Final = (
 def _columns(observations: Sequence[Observation]) -> dict[str, list[Any]]:
     """Turn rows into columns: one array a column is one statement for any number of rows."""
     totals = [observation.totals for observation in observations]
+    jobs = [observation.jobs for observation in observations]
     return {
         **{name: [getattr(observation, name) for observation in observations] for name in _RECORDED},
+        **{f"{JOB.prefix}{name}": [one and getattr(one, name) for one in jobs] for name in _OF_JOBS},
         "batches": [total.batches if total else None for total in totals],
         "images": [total.images if total else None for total in totals],
         "num_jobs": [total.num_jobs if total else None for total in totals],

@@ -14,13 +14,14 @@ from structlog.contextvars import bound_contextvars
 
 from etl.errors import StatementFailedError
 from etl.guard import GuardRules
-from etl.neighbours import Neighbours
-from etl.observe import HELD, STOPPED, Observer, Reading, failed, skipped, unrecorded
+from etl.neighbours import Neighbours, of_jobs
+from etl.observe import Observer
 from etl.plan import Account, Plan, look_around, make_plan
 from etl.ports import RunEnd
+from etl.readings import HELD, STOPPED, Reading, failed, skipped, unrecorded
 from etl.records import ProjectState, Slug, Verdict
 from etl.report import ProjectReport, RunReport
-from etl.selection import ProjectFilter, Promise
+from etl.selection import ProjectFilter, Promise, ReadJobs
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,6 +55,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
         only: Read these projects and no others, whatever `projects` says.
         rules: The guard's thresholds.
         accepted: Batches of the one project in `only` whose absence an operator accepts.
+        read_jobs: Of which projects to read the annotation jobs, too.
+        scrub: Takes out of a body of jobs what is not to be kept of people.
         promise: How old the numbers of a project may become.
         concurrency: Projects read at once.
         deadline_s: Seconds after which nothing more is begun.
@@ -66,6 +69,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[Slug, ...] = ()
     rules: GuardRules = GuardRules()
     accepted: frozenset[str] = frozenset()
+    read_jobs: ReadJobs = ReadJobs.AUTO
+    scrub: Callable[[bytes], bytes] = bytes
     promise: Promise = Promise()
     concurrency: int = 8
     deadline_s: float = 600.0
@@ -133,8 +138,8 @@ class Run:
     def _rehearse(self, plan: Plan, before: Mapping[Slug, ProjectState]) -> list[ProjectReport]:
         """Read and compare, without a claim and without a row."""
         states = [before.get(project.slug, ProjectState(0, project.slug)) for project in plan.projects]
-        reports, neighbours = list[ProjectReport](), Neighbours(before.values(), plan.listed)
-        for reading in self._readings(None, plan, states, neighbours):
+        reports = list[ProjectReport]()
+        for reading in self._readings(None, plan, states, before):
             if reading is not None:
                 reports.append(reading.report)
                 self._progress(reading.report, len(states))
@@ -156,12 +161,15 @@ class Run:
         stale = [state for state in claimed if state.last_trusted_at == _last_trusted_at(before, state.slug)]
         taken = states.keys() - {state.slug for state in stale}
         others = [skipped(states[slug], self._clock(), HELD, _HELD) for slug in taken]
-        neighbours = Neighbours(before.values(), plan.listed)
-        readings = self._readings(run_id, plan, stale, neighbours)
+        readings = self._readings(run_id, plan, stale, before)
         return self._write(run_id, len(states), _chain(others, readings))
 
     def _readings(
-        self, run_id: int | None, plan: Plan, states: Sequence[ProjectState], neighbours: Neighbours
+        self,
+        run_id: int | None,
+        plan: Plan,
+        states: Sequence[ProjectState],
+        before: Mapping[Slug, ProjectState],
     ) -> Iterator[Reading | None]:
         """Read each project that can be read. Yields each as it is done, and None while nothing is."""
         for state in states:
@@ -177,20 +185,27 @@ class Run:
                     )
                 yield failed(state, error, self._clock())
         readable = [state for state in states if state.slug not in plan.refused]
-        yield from self._read(run_id, plan, readable, neighbours)
+        yield from self._read(run_id, plan, readable, before)
 
     def _read(
-        self, run_id: int | None, plan: Plan, states: Sequence[ProjectState], neighbours: Neighbours
+        self,
+        run_id: int | None,
+        plan: Plan,
+        states: Sequence[ProjectState],
+        before: Mapping[Slug, ProjectState],
     ) -> Iterator[Reading | None]:
         observer = Observer(
             ledger=self._ledger,
             rules=self._options.rules,
-            neighbours=neighbours,
+            neighbours=Neighbours(before.values(), plan.listed),
+            job_neighbours=Neighbours(before.values(), plan.listed, of_jobs),
             clock=self._clock,
             stop=self._stop,
             until=self._until,
             run_id=run_id,
             accepted=self._options.accepted,
+            read_jobs=self._options.read_jobs,
+            scrub=self._options.scrub,
         )
         done: SimpleQueue[Reading | BaseException] = SimpleQueue()
 
@@ -276,7 +291,7 @@ class Run:
     def _outcome(self, plan: Plan, projects: Sequence[ProjectReport]) -> str:
         if self._stop.is_set():
             return "stopped"
-        if not plan.problems and all(project.verdict.is_trusted for project in projects):
+        if not plan.problems and all(project.is_trusted for project in projects):
             return "completed"
         has_failed = any(project.verdict is Verdict.FAILED for project in projects)
         return "deadline" if has_failed and time.monotonic() >= self._until else "partial"

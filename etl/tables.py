@@ -107,7 +107,7 @@ def _flows(default: str | None = None) -> tuple[Column[Any], ...]:
     return tuple(
         Column(
             name,
-            BigInteger if default else Integer,
+            BigInteger,
             nullable=default is None,
             server_default=None if default is None else text(default),
             comment=f"{what}{rest}.",
@@ -128,7 +128,7 @@ def _work(default: str | None = None) -> tuple[Column[Any], ...]:
     return tuple(
         Column(
             f"{name}_work",
-            BigInteger if default else Integer,
+            BigInteger,
             nullable=default is None,
             server_default=None if default is None else text(default),
             comment=f"How many more images of the jobs that are there are {name}{rest}.",
@@ -464,6 +464,13 @@ observation: Final = Table(
         "project_id",
         "observed_at",
         postgresql_where=text("gap_reasons IS NOT NULL"),
+    ),
+    # The last reading of the jobs is found without a look at those that came after it and did not read them.
+    Index(
+        "ix_observation_jobs",
+        "project_id",
+        "jobs_at",
+        postgresql_where=text("jobs_verdict IN ('changed', 'unchanged')"),
     ),
     CheckConstraint("verdict IN ('changed', 'unchanged', 'suspect', 'failed', 'skipped')", name="verdict"),
     CheckConstraint(

@@ -107,6 +107,12 @@ class WorldSource:
     def batch(self, slug: Slug, batch_id: str, *, until: float) -> Answer:
         return self._get(f"/{slug}/batches/{batch_id}", until)
 
+    def jobs(self, slug: Slug, *, etag: str | None, until: float) -> Answer:
+        return self._get(f"/{slug}/jobs", until, etag)
+
+    def job(self, slug: Slug, job_id: str, *, until: float) -> Answer:
+        return self._get(f"/{slug}/jobs/{job_id}", until)
+
     def _get(self, path: str, _until: float, etag: str | None = None) -> Answer:
         with self._lock:
             started_at = self._clock()

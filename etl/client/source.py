@@ -129,6 +129,14 @@ class RoboflowSource:
         """Ask for one batch."""
         return self._get((*slug, "batches", batch_id), until=until)
 
+    def jobs(self, slug: Slug, *, etag: str | None, until: float) -> Answer:
+        """Ask for all annotation jobs of a project; with an ETag the answer may be a 304 without a body."""
+        return self._get((*slug, "jobs"), until=until, etag=etag)
+
+    def job(self, slug: Slug, job_id: str, *, until: float) -> Answer:
+        """Ask for one annotation job."""
+        return self._get((*slug, "jobs", job_id), until=until)
+
     def close(self) -> None:
         """Close the connections that are open and idle."""
         while self._idle:

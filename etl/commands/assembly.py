@@ -21,6 +21,7 @@ from etl.database import connect, engine, is_behind, migrate, require_head, revi
 from etl.embedded import default_home, server
 from etl.errors import ClockError, DeadlineError
 from etl.observe import CLOCK_TOLERANCE
+from etl.parse.people import scrubbed
 from etl.plan import Account
 from etl.ports import Clock
 from etl.selection import Promise
@@ -234,12 +235,20 @@ def run_options(
         projects=settings.project_filter,
         only=only,
         rules=settings.guard.rules,
+        read_jobs=settings.jobs.read,
+        scrub=scrub_of(settings),
         promise=promise(settings),
         concurrency=settings.sync.concurrency,
         deadline_s=settings.sync.deadline_s,
         renew_s=settings.sync.lease_s / _RENEWALS,
         is_dry=is_dry,
     )
+
+
+def scrub_of(settings: Settings) -> Callable[[bytes], bytes]:
+    """Return what takes out of a body of jobs what the settings do not let be kept of people."""
+    people = settings.jobs.policy
+    return lambda body: scrubbed(body, people)
 
 
 def promise(settings: Settings) -> Promise:

@@ -1,4 +1,8 @@
-"""The set-based statements, one named file each; `statement("apply")` is that of `apply.sql`."""
+"""
+The set-based statements, one named file each; `statement("apply")` is that of `apply.sql`.
+
+The files are Jinja templates, the way dbt has them, where one text serves batches and jobs.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,14 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from etl.sql.subjects import BATCH, JOB, Subject
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+__all__ = ["BATCH", "JOB", "Statement", "Subject", "numbered", "statement", "text_of", "within"]
 
 
 class Statement(NamedTuple):
@@ -28,15 +38,16 @@ class Statement(NamedTuple):
 
 
 @cache
-def statement(*files: str, schema: str = "ledger") -> Statement:
+def statement(file: str, *, schema: str = "ledger", examined: tuple[Subject, ...] = (BATCH,)) -> Statement:
     """
-    Read a statement from one file, or from several that go on from one another.
+    Read a statement from its file.
 
     Args:
-        files: Their names.
+        file: Its name.
         schema: Where its tables are. Functions are those of the ledger, whoever calls them.
+        examined: What the answers that it is about are compared with, where it compares any.
     """
-    return numbered(within(schema, "".join(text_of(file) for file in files)))
+    return numbered(within(schema, _TEMPLATES.get_template(file).render(examined=examined)))
 
 
 def within(schema: str, text: str) -> str:
@@ -59,3 +70,14 @@ _TABLE = re.compile(r"\bledger\.(?=\w+\b(?!\())")
 def text_of(file: str) -> str:
     """Read one file as it is."""
     return (resources.files(__name__) / f"{file}.sql").read_text(encoding="utf-8")
+
+
+# What is made here is SQL, of texts of our own, and no HTML.
+_TEMPLATES = Environment(
+    autoescape=False,  # noqa: S701
+    loader=FunctionLoader(text_of),
+    lstrip_blocks=True,
+    trim_blocks=True,
+    undefined=StrictUndefined,
+)
+_TEMPLATES.globals |= {"BATCH": BATCH, "JOB": JOB}

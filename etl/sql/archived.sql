@@ -11,6 +11,12 @@ SELECT
     observation.fetch_ms,
     observation.digest,
     observation.surroundings,
+    observation.jobs_verdict,
+    observation.jobs_at,
+    observation.jobs_http_status,
+    observation.jobs_digest,
+    observation.jobs_surroundings,
+    observation.jobs_changes IS NOT NULL AS is_jobs_applied,
     run.guard,
     observation.parse_ms IS NOT NULL OR observation.verdict IN ('changed', 'suspect') AS is_applied
 FROM ledger.observation

@@ -1,16 +1,25 @@
--- What an observation received: the list, and what came of its look-ups. Grain: one answer. Takes no lock.
+-- What an observation received: the lists, and what came of its look-ups. Grain: one answer. Takes no lock.
 SELECT
+    received.subject,
     received.record_id,
     received.outcome,
     received.digest,
     payload.body
 FROM (
     SELECT
+        'batch' AS subject,
         NULL::text AS record_id,
         'listed' AS outcome,
         %(digest)s::bytea AS digest
     UNION ALL
     SELECT
+        'job',
+        NULL,
+        'listed',
+        %(jobs_digest)s::bytea
+    UNION ALL
+    SELECT
+        look_up.subject,
         look_up.record_id,
         look_up.outcome,
         look_up.digest
@@ -19,4 +28,8 @@ FROM (
 ) AS received
 LEFT JOIN ledger.payload
     ON payload.digest = received.digest
-ORDER BY received.record_id NULLS FIRST
+WHERE received.digest IS NOT NULL
+    OR received.outcome <> 'listed'
+ORDER BY
+    received.subject,
+    received.record_id NULLS FIRST

@@ -1,118 +1,95 @@
--- Compare an answer with what is believed. Grain: one row a batch of which anything differs; kind is NULL where
--- history has nothing to tell (a batch newly missing, a field that we do not know).
--- The beginning of `apply` and of `preview`, which say what becomes of it. Takes no lock: the claim keeps other
--- writers out.
-WITH
--- What the answer shows, and what look-ups found that it leaves out.
-answered AS (
+{# The beginning of `apply` and of `preview`, which say what becomes of it: one for batches, one for jobs. #}
+{% set name, key, p = subject.name, subject.key, subject.prefix %}
+{% set at, previous_at = "%(" ~ subject.at ~ ")s::timestamptz", "%(" ~ subject.previous_at ~ ")s::timestamptz" %}
+-- What the answer shows, and what look-ups found that it leaves out. Grain of this and of what follows until
+-- {{ name }}_moved: one {{ name }}.
+{{ name }}_answered AS (
+{% for shown, is_listed in (("shown", "TRUE"), ("found", "FALSE")) %}
     SELECT
-        record.batch_id,
-        record.name,
-        record.images,
-        record.num_jobs,
-        record.uploaded_at,
+        record.{{ key }},
+{% for column in subject.names %}
+        record.{{ column }},
+{% endfor %}
         record.extra::jsonb AS extra,
-        TRUE AS is_listed
-    FROM json_to_recordset(%(shown)s::json) AS record (
-        batch_id text COLLATE "C",
-        name text,
-        images integer,
-        num_jobs integer,
-        uploaded_at timestamptz,
+        {{ is_listed }} AS is_listed
+    FROM json_to_recordset(%({{ p }}{{ shown }})s::json) AS record (
+        {{ key }} text COLLATE "C",
+{% for column in subject.columns %}
+        {{ column.name }} {{ column.type }},
+{% endfor %}
         extra text
     )
+{% if not loop.last %}
     UNION ALL
-    SELECT
-        record.batch_id,
-        record.name,
-        record.images,
-        record.num_jobs,
-        record.uploaded_at,
-        record.extra::jsonb,
-        FALSE
-    FROM json_to_recordset(%(found)s::json) AS record (
-        batch_id text COLLATE "C",
-        name text,
-        images integer,
-        num_jobs integer,
-        uploaded_at timestamptz,
-        extra text
-    )
+{% endif %}
+{% endfor %}
 ),
--- A batch that the answer shows, where anything differs from what is believed.
-shown AS (
+-- One that the answer shows, where anything differs from what is believed.
+{{ name }}_shown AS (
     SELECT
-        now.batch_id,
+        now.{{ key }},
         CASE
-            WHEN was.batch_id IS NULL THEN 'entered'
+            WHEN was.{{ key }} IS NULL THEN 'entered'
             WHEN was.gone_at IS NOT NULL THEN 'returned'
-            WHEN (now.images, now.num_jobs, now.uploaded_at)
-                IS DISTINCT FROM (was.images, was.num_jobs, was.uploaded_at) THEN 'changed'
+            WHEN (now.{{ subject.compared | join(", now.") }})
+                IS DISTINCT FROM (was.{{ subject.compared | join(", was.") }}) THEN 'changed'
             WHEN now.name IS DISTINCT FROM was.name THEN 'renamed'
         END AS kind,
-        now.name,
-        now.images,
-        now.num_jobs,
-        now.uploaded_at,
+{% for column in subject.names %}
+        now.{{ column }},
+{% endfor %}
         now.extra,
-        now.images - coalesce(was.images, 0) AS images_delta,
-        coalesce(now.num_jobs, 0) - coalesce(was.num_jobs, 0) AS num_jobs_delta,
+{% for column in subject.summed %}
+        coalesce(now.{{ column.name }}, 0) - coalesce(was.{{ column.name }}, 0) AS {{ column.name }}_delta,
+{% endfor %}
         -- The last moment at which the state before is known: the last observation that read its values.
         greatest(
             CASE
-                WHEN was.gone_at IS NOT NULL THEN %(previous_at)s::timestamptz
+                WHEN was.gone_at IS NOT NULL THEN {{ previous_at }}
                 WHEN was.unlisted_since IS NOT NULL THEN was.unlisted_since
-                WHEN was.carried_since IS NULL THEN coalesce(was.present_at, %(previous_at)s::timestamptz)
+                WHEN was.carried_since IS NULL THEN coalesce(was.present_at, {{ previous_at }})
             END,
             was.changed_at
         ) AS changed_after,
         NULL::timestamptz AS missing_since,
         NULL::timestamptz AS present_at,
         CASE
-            WHEN NOT now.is_listed THEN coalesce(was.unlisted_since, %(observed_at)s::timestamptz)
+            WHEN NOT now.is_listed THEN coalesce(was.unlisted_since, {{ at }})
         END AS unlisted_since,
         NULL::timestamptz AS carried_since,
         NULL::timestamptz AS gone_at
-    FROM answered AS now
-    LEFT JOIN ledger.batch AS was
+    FROM {{ name }}_answered AS now
+    LEFT JOIN ledger.{{ name }} AS was
         ON was.project_id = %(project_id)s
-        AND was.batch_id = now.batch_id
-    WHERE was.batch_id IS NULL
+        AND was.{{ key }} = now.{{ key }}
+    WHERE was.{{ key }} IS NULL
         OR was.missing_since IS NOT NULL
         OR was.carried_since IS NOT NULL
         OR (was.unlisted_since IS NULL) <> now.is_listed
-        OR (now.name, now.images, now.num_jobs, now.uploaded_at, now.extra)
-            IS DISTINCT FROM (was.name, was.images, was.num_jobs, was.uploaded_at, was.extra)
+        OR (now.{{ subject.names | join(", now.") }}, now.extra)
+            IS DISTINCT FROM (was.{{ subject.names | join(", was.") }}, was.extra)
 ),
--- The batches that the answer does not show, or shows without usable values. No batch is named twice.
-unshown AS (
+-- Those that the answer does not show, or shows without usable values. None is named twice.
+{{ name }}_unshown AS (
+{% for named, is_gone, is_missing in (("gone", "TRUE", "FALSE"), ("missing", "FALSE", "TRUE"), ("present_only", "FALSE", "FALSE")) %}
     SELECT
-        batch_id COLLATE "C" AS batch_id,
-        TRUE AS is_gone,
-        FALSE AS is_missing
-    FROM unnest(%(gone)s::text[]) AS named (batch_id)
+        {{ key }} COLLATE "C" AS {{ key }},
+        {{ is_gone }} AS is_gone,
+        {{ is_missing }} AS is_missing
+    FROM unnest(%({{ p }}{{ named }})s::text[]) AS named ({{ key }})
+{% if not loop.last %}
     UNION ALL
-    SELECT
-        batch_id COLLATE "C",
-        FALSE,
-        TRUE
-    FROM unnest(%(missing)s::text[]) AS named (batch_id)
-    UNION ALL
-    SELECT
-        batch_id COLLATE "C",
-        FALSE,
-        FALSE
-    FROM unnest(%(present_only)s::text[]) AS named (batch_id)
+{% endif %}
+{% endfor %}
 ),
 -- What is believed of them. Each is looked up by its key, and the LIMIT keeps the planner to that: whatever it
 -- compares with a list instead, or joins by a guess of ten names, takes the square of their number.
-believed_absent AS (
+{{ name }}_believed AS (
     SELECT
-        was.batch_id,
-        was.name,
-        was.images,
-        was.num_jobs,
-        was.uploaded_at,
+        was.{{ key }},
+{% for column in subject.names %}
+        was.{{ column }},
+{% endfor %}
         was.extra,
         unshown.is_gone,
         unshown.is_missing,
@@ -120,111 +97,103 @@ believed_absent AS (
         -- The last observation that saw it: a list that leaves it out did not.
         coalesce(
             was.present_at,
-            greatest(coalesce(was.unlisted_since, %(previous_at)s::timestamptz), was.changed_at)
+            greatest(coalesce(was.unlisted_since, {{ previous_at }}), was.changed_at)
         ) AS present_at,
         was.changed_at,
         was.unlisted_since,
         was.carried_since
-    FROM unshown
+    FROM {{ name }}_unshown AS unshown
     CROSS JOIN LATERAL (
         SELECT
-            batch.batch_id,
-            batch.name,
-            batch.images,
-            batch.num_jobs,
-            batch.uploaded_at,
-            batch.extra,
-            batch.missing_since,
-            batch.present_at,
-            batch.changed_at,
-            batch.unlisted_since,
-            batch.carried_since,
-            batch.gone_at
-        FROM ledger.batch
-        WHERE batch.project_id = %(project_id)s
-            AND batch.batch_id = unshown.batch_id
+            one.{{ key }},
+{% for column in subject.names %}
+            one.{{ column }},
+{% endfor %}
+            one.extra,
+            one.missing_since,
+            one.present_at,
+            one.changed_at,
+            one.unlisted_since,
+            one.carried_since,
+            one.gone_at
+        FROM ledger.{{ name }} AS one
+        WHERE one.project_id = %(project_id)s
+            AND one.{{ key }} = unshown.{{ key }}
         LIMIT 1
     ) AS was
     WHERE was.gone_at IS NULL
 ),
 -- Gone: nothing of it counts any more. Missing: it still counts, and waits to be confirmed. Else: carried on.
-absent AS (
+{{ name }}_absent AS (
     SELECT
-        batch_id,
+        {{ key }},
         CASE WHEN is_gone THEN 'left' END AS kind,
-        name,
-        CASE WHEN is_gone THEN 0 ELSE images END AS images,
-        CASE WHEN is_gone THEN 0 ELSE num_jobs END AS num_jobs,
-        uploaded_at,
+{% for column in subject.columns %}
+{% if column.is_counted %}
+        CASE WHEN is_gone THEN 0 ELSE {{ column.name }} END AS {{ column.name }},
+{% else %}
+        {{ column.name }},
+{% endif %}
+{% endfor %}
         extra,
-        CASE WHEN is_gone THEN -images ELSE 0 END AS images_delta,
-        CASE WHEN is_gone THEN -coalesce(num_jobs, 0) ELSE 0 END AS num_jobs_delta,
+{% for column in subject.summed %}
+        CASE WHEN is_gone THEN -coalesce({{ column.name }}, 0) ELSE 0 END AS {{ column.name }}_delta,
+{% endfor %}
         -- Who saw it without usable values does not know its state before.
         CASE
             WHEN is_gone AND carried_since IS NOT NULL THEN changed_at
             WHEN is_gone THEN present_at
         END AS changed_after,
-        CASE WHEN is_gone OR is_missing THEN coalesce(missing_since, %(observed_at)s::timestamptz) END AS missing_since,
+        CASE WHEN is_gone OR is_missing THEN coalesce(missing_since, {{ at }}) END AS missing_since,
         CASE WHEN is_gone OR is_missing THEN present_at END AS present_at,
         CASE WHEN is_missing THEN unlisted_since END AS unlisted_since,
         CASE
             WHEN is_missing THEN carried_since
-            WHEN NOT is_gone THEN coalesce(carried_since, %(observed_at)s::timestamptz)
+            WHEN NOT is_gone THEN coalesce(carried_since, {{ at }})
         END AS carried_since,
-        CASE WHEN is_gone THEN %(observed_at)s::timestamptz END AS gone_at
-    FROM believed_absent
+        CASE WHEN is_gone THEN {{ at }} END AS gone_at
+    FROM {{ name }}_believed
     WHERE is_gone
         OR (is_missing AND missing_since IS NULL)
         OR (NOT is_missing AND (carried_since IS NULL OR missing_since IS NOT NULL OR unlisted_since IS NOT NULL))
 ),
--- All that is believed anew.
-delta AS (
+-- All that is believed anew: of which anything differs; kind is NULL where history has nothing to tell (one newly
+-- missing, a field that we do not know).
+{{ name }}_delta AS (
+{% for part in ("shown", "absent") %}
     SELECT
-        batch_id,
+        {{ key }},
         kind,
-        name,
-        images,
-        num_jobs,
-        uploaded_at,
+{% for column in subject.names %}
+        {{ column }},
+{% endfor %}
         extra,
-        images_delta,
-        num_jobs_delta,
+{% for column in subject.summed %}
+        {{ column.name }}_delta,
+{% endfor %}
         changed_after,
         missing_since,
         present_at,
         unlisted_since,
         carried_since,
         gone_at
-    FROM shown
+    FROM {{ name }}_{{ part }}
+{% if not loop.last %}
     UNION ALL
-    SELECT
-        batch_id,
-        kind,
-        name,
-        images,
-        num_jobs,
-        uploaded_at,
-        extra,
-        images_delta,
-        num_jobs_delta,
-        changed_after,
-        missing_since,
-        present_at,
-        unlisted_since,
-        carried_since,
-        gone_at
-    FROM absent
+{% endif %}
+{% endfor %}
 ),
--- The same in numbers.
-moved AS (
+-- The same in numbers. Grain: one row.
+{{ name }}_moved AS (
     SELECT
         count(*) FILTER (WHERE kind = 'entered') AS entered,
         count(*) FILTER (WHERE kind = 'changed') AS changed,
         count(*) FILTER (WHERE kind = 'renamed') AS renamed,
         count(*) FILTER (WHERE kind = 'left') AS departed,
         count(*) FILTER (WHERE kind = 'returned') AS returned,
-        count(kind) AS changes,
-        coalesce(sum(images_delta), 0) AS images_delta,
-        coalesce(sum(num_jobs_delta), 0) AS num_jobs_delta
-    FROM delta
+{% for column in subject.summed %}
+        coalesce(sum({{ column.name }}_delta), 0) AS {{ column.name }}_delta,
+{% endfor %}
+        count(kind) AS changes
+    FROM {{ name }}_delta
 )

@@ -20,7 +20,15 @@ incoming AS (
         %(digest)s::bytea[],
         %(rule)s::text[],
         %(error_class)s::text[],
-        %(error)s::text[]
+        %(error)s::text[],
+        %(jobs_verdict)s::text[],
+        %(jobs_at)s::timestamptz[],
+        %(jobs_previous_at)s::timestamptz[],
+        %(jobs_http_status)s::smallint[],
+        %(jobs_body_bytes)s::integer[],
+        %(jobs_digest)s::bytea[],
+        %(jobs_error_class)s::text[],
+        %(jobs_error)s::text[]
     ) AS observation (
         project_id,
         verdict,
@@ -37,7 +45,15 @@ incoming AS (
         digest,
         rule,
         error_class,
-        error
+        error,
+        jobs_verdict,
+        jobs_at,
+        jobs_previous_at,
+        jobs_http_status,
+        jobs_body_bytes,
+        jobs_digest,
+        jobs_error_class,
+        jobs_error
     )
 ),
 mine AS (
@@ -75,7 +91,29 @@ INSERT INTO ledger.observation (
     error,
     is_settled,
     gap_reasons,
-    late_s
+    late_s,
+    jobs_verdict,
+    jobs_at,
+    jobs_previous_at,
+    jobs_http_status,
+    jobs_body_bytes,
+    jobs_digest,
+    jobs,
+    job_images,
+    annotated,
+    approved,
+    rejected,
+    jobs_error_class,
+    jobs_error,
+    jobs_settled,
+    intake,
+    moved,
+    assigned,
+    unassigned,
+    removed,
+    annotated_work,
+    approved_work,
+    rejected_work
 )
 SELECT
     %(run_id)s,
@@ -104,10 +142,48 @@ SELECT
     incoming.error,
     project.is_settled,
     judged.gap_reasons,
-    judged.late_s
+    judged.late_s,
+    incoming.jobs_verdict,
+    incoming.jobs_at,
+    incoming.jobs_previous_at,
+    incoming.jobs_http_status,
+    incoming.jobs_body_bytes,
+    incoming.jobs_digest,
+    believed.jobs,
+    believed.job_images,
+    believed.annotated,
+    believed.approved,
+    believed.rejected,
+    incoming.jobs_error_class,
+    incoming.jobs_error,
+    project.jobs_settled,
+    flow.nothing,
+    flow.nothing,
+    flow.nothing,
+    flow.nothing,
+    flow.nothing,
+    work.nothing,
+    work.nothing,
+    work.nothing
 FROM incoming
 INNER JOIN ledger.project
     ON project.project_id = incoming.project_id
+-- Of a skipped one nothing is told, and nothing of jobs that were never read.
+LEFT JOIN ledger.project AS believed
+    ON believed.project_id = incoming.project_id
+    AND believed.jobs_since IS NOT NULL
+    AND incoming.batches IS NOT NULL
+-- What is the same as before was compared, and nothing flowed; what is not known flowed nowhere.
+LEFT JOIN LATERAL (
+    SELECT 0 AS nothing
+    WHERE incoming.verdict = 'unchanged'
+        AND incoming.previous_at IS NOT NULL
+) AS flow ON TRUE
+LEFT JOIN LATERAL (
+    SELECT 0 AS nothing
+    WHERE incoming.jobs_verdict = 'unchanged'
+        AND incoming.jobs_previous_at IS NOT NULL
+) AS work ON TRUE
 LEFT JOIN LATERAL (
     SELECT
         stretch.gap_reasons,

@@ -546,49 +546,49 @@ def _widen_observation() -> None:
         ),
         sa.Column(
             "intake",
-            sa.Integer(),
+            sa.BigInteger(),
             nullable=True,
             comment="Images that came new into batches, as far as can be told; NULL: nothing was compared, or with nothing.",
         ),
         sa.Column(
             "moved",
-            sa.Integer(),
+            sa.BigInteger(),
             nullable=True,
             comment="Images that left one batch while as many entered another, so that they likely moved; NULL: nothing was compared, or with nothing.",
         ),
         sa.Column(
             "assigned",
-            sa.Integer(),
+            sa.BigInteger(),
             nullable=True,
             comment="Images that left batches for jobs; NULL: nothing was compared, or with nothing.",
         ),
         sa.Column(
             "unassigned",
-            sa.Integer(),
+            sa.BigInteger(),
             nullable=True,
             comment="Images that came back into batches from jobs; NULL: nothing was compared, or with nothing.",
         ),
         sa.Column(
             "removed",
-            sa.Integer(),
+            sa.BigInteger(),
             nullable=True,
             comment="Images that left batches for neither a job nor another batch; NULL: nothing was compared, or with nothing.",
         ),
         sa.Column(
             "annotated_work",
-            sa.Integer(),
+            sa.BigInteger(),
             nullable=True,
             comment="How many more images of the jobs that are there are annotated; NULL: the jobs were not compared, or with nothing.",
         ),
         sa.Column(
             "approved_work",
-            sa.Integer(),
+            sa.BigInteger(),
             nullable=True,
             comment="How many more images of the jobs that are there are approved; NULL: the jobs were not compared, or with nothing.",
         ),
         sa.Column(
             "rejected_work",
-            sa.Integer(),
+            sa.BigInteger(),
             nullable=True,
             comment="How many more images of the jobs that are there are rejected; NULL: the jobs were not compared, or with nothing.",
         ),
@@ -596,6 +596,14 @@ def _widen_observation() -> None:
         op.add_column("observation", column, schema="ledger")
     for name, condition in _CHECKS.items():
         _check("observation", name, condition)
+    op.create_index(
+        "ix_observation_jobs",
+        "observation",
+        ["project_id", "jobs_at"],
+        unique=False,
+        schema="ledger",
+        postgresql_where=sa.text("jobs_verdict IN ('changed', 'unchanged')"),
+    )
 
 
 def _widen_project_day() -> None:

@@ -24,6 +24,7 @@ from etl.database import connect, engine, head, migrate
 from etl.embedded import server
 from etl.errors import ClaimLostError, DatabaseUnavailableError
 from etl.guard import Belief
+from etl.ports import Examined
 from etl.records import Observation, Project, Slug, Snapshot, Verdict
 from etl.simulator import Simulator, World
 from etl.store import PostgresLedger
@@ -242,7 +243,7 @@ def test_who_goes_on_after_a_crash_writes_nothing_and_gets_no_number_twice(
         assert later_id > run_id
         assert other.claim(later_id, [only_project(other)])
         with pytest.raises(ClaimLostError):
-            zombie.apply(run_id, an_observation(project_id), Snapshot(records=()), Belief(), b"{}")
+            zombie.apply(run_id, an_observation(project_id), Examined(Snapshot(()), Belief(), b"{}"))
         assert zombie.record(run_id, [an_observation(project_id)]) == 0
         with psycopg.connect(uri) as connection:
             assert connection.execute("SELECT count(*) FROM ledger.observation").fetchone() == (0,)

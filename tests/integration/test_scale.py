@@ -10,7 +10,7 @@ import pytest
 
 from etl.database import engine
 from etl.guard import Belief
-from etl.ports import RunEnd
+from etl.ports import Examined, RunEnd
 from etl.records import Batch, Moves, Observation, Project, Slug, Snapshot, Verdict
 from etl.settings import DatabaseSettings
 from etl.store import PostgresLedger
@@ -74,7 +74,7 @@ def _observed(
         body_bytes=4,
         digest=bytes([hour]),
     )
-    applied = ledger.apply(run_id, observation, Snapshot(batches), belief or Belief(), b"body")
+    applied = ledger.apply(run_id, observation, Examined(Snapshot(batches), belief or Belief(), b"body"))
     ended = RunEnd(ended_at=at, outcome="completed", verdicts={}, moves=applied.moves, requests=1)
     ledger.end_run(run_id, ended)
     return applied

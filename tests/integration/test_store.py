@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from etl.database import engine
 from etl.errors import ClaimLostError, DatabaseUnavailableError
 from etl.guard import Belief, Known, Rule
-from etl.ports import Applied, RunEnd
+from etl.ports import Applied, Examined, RunEnd
 from etl.records import Batch, Moves, Observation, Project, Reject, Slug, Snapshot, Totals, Verdict
 from etl.store import PostgresLedger
 
@@ -44,6 +44,10 @@ def a_batch(batch_id: str = "b1", *, images: int = 3, **values: Any) -> Batch:
 
 def a_minute(nth: int) -> datetime:
     return NOON + timedelta(minutes=nth)
+
+
+def an_answer(*batches: Batch) -> Examined[Batch]:
+    return Examined(Snapshot(batches), Belief(), b"body")
 
 
 class Book:
@@ -93,7 +97,9 @@ class Book:
         observation = self.observation(
             **{"digest": hashlib.sha256(body).digest(), "body_bytes": len(body), **values}
         )
-        applied = self.ledger.apply(self.run_id, observation, Snapshot(batches, rejects), belief, body)
+        applied = self.ledger.apply(
+            self.run_id, observation, Examined(Snapshot(batches, rejects), belief, body)
+        )
         if belief.rule is None:
             self.trusted_at = observation.observed_at
         return applied
@@ -240,9 +246,7 @@ def test_who_was_overtaken_while_it_waited_writes_nothing(book: Book) -> None:
     before = book.contents()
     with psycopg.connect(book.uri) as other, ThreadPoolExecutor(1) as pool:
         other.execute("UPDATE ledger.claim SET run_id = %s", (successor,))
-        waiting = pool.submit(
-            book.ledger.apply, book.run_id, book.observation(), Snapshot((a_batch(),)), Belief(), b"body"
-        )
+        waiting = pool.submit(book.ledger.apply, book.run_id, book.observation(), an_answer(a_batch()))
         with pytest.raises(TimeoutError):
             waiting.result(timeout=0.5)
         other.commit()
@@ -261,11 +265,10 @@ def test_a_zombie_writes_nothing_at_all(book: Book) -> None:
     book.lapse(book.run_id)
     book.ledger.claim(book.begin(), [book.project_id])
     before = book.contents()
-    answer = Snapshot((a_batch(images=9), a_batch("b2")), (Reject(2, "no", "{}", "b3"),))
+    shown = Snapshot((a_batch(images=9), a_batch("b2")), (Reject(2, "no", "{}", "b3"),))
+    answer = Examined(shown, Belief(gone=frozenset({"b4"})), b"another body")
     with pytest.raises(ClaimLostError):
-        book.ledger.apply(
-            book.run_id, book.observation(), answer, Belief(gone=frozenset({"b4"})), b"another body"
-        )
+        book.ledger.apply(book.run_id, book.observation(), answer)
     assert book.ledger.record(book.run_id, [book.observation(Verdict.UNCHANGED)]) == 0
     assert _without(book.contents(), "sequences") == _without(before, "sequences")
 
@@ -275,9 +278,7 @@ def test_a_run_whose_lease_lapsed_may_write_as_long_as_nobody_took_over(book: Bo
     applied = book.ledger.apply(
         book.run_id,
         book.observation(body_bytes=4, digest=b"digest"),
-        Snapshot((a_batch(),)),
-        Belief(),
-        b"body",
+        an_answer(a_batch()),
     )
     assert applied.verdict is Verdict.CHANGED
 
@@ -693,8 +694,7 @@ def test_the_time_that_an_answer_took_to_be_written_is_in_milliseconds(book: Boo
     observation = book.observation(body_bytes=4, digest=b"digest")
     with psycopg.connect(book.uri) as other, ThreadPoolExecutor(1) as pool:
         other.execute("SELECT FROM ledger.claim FOR UPDATE")
-        answer = Snapshot((a_batch(),))
-        waiting = pool.submit(book.ledger.apply, book.run_id, observation, answer, Belief(), b"body")
+        waiting = pool.submit(book.ledger.apply, book.run_id, observation, an_answer(a_batch()))
         with pytest.raises(TimeoutError):
             waiting.result(timeout=0.5)
         other.commit()
@@ -843,9 +843,7 @@ def test_an_answer_that_breaks_a_constraint_leaves_nothing_of_itself(book: Book)
         book.ledger.apply(
             book.run_id,
             book.observation(body_bytes=4, digest=b"digest"),
-            Snapshot((a_batch(images=-1),)),
-            Belief(),
-            b"body",
+            an_answer(a_batch(images=-1)),
         )
     assert _without(book.contents(), "sequences") == _without(before, "sequences")
 
