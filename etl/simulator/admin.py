@@ -9,6 +9,7 @@ What is under `/_sim/`: how another process evolves the world, orders faults and
 | `DELETE /_sim/faults` | takes all rules away |
 | `GET /_sim/faults` | the rules that are not used up |
 | `GET /_sim/truth?project=acme/cars` | the truth about one project |
+| `GET /_sim/jobs?project=acme/cars` | the truth about its jobs |
 | `GET /_sim/truth` | the truth about all of them; with `totals=1` no more than the sums |
 | `GET /_sim/requests` | how many requests arrived, for each path |
 | `DELETE /_sim/requests` | forgets them |
@@ -24,7 +25,7 @@ import msgspec
 
 from etl.simulator.answer import Answer, Request
 from etl.simulator.faults import Rule
-from etl.simulator.truth import project_truth, truth_of
+from etl.simulator.truth import job_truth, project_truth, truth_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,11 @@ def _truth(simulator: Simulator, request: Request) -> object:
     return truth
 
 
+def _jobs(simulator: Simulator, request: Request) -> object:
+    with simulator.lock:
+        return job_truth(simulator.world.project(request.query["project"]))
+
+
 def _add_fault(simulator: Simulator, request: Request) -> object:
     simulator.faults.add_rule(msgspec.json.decode(request.body, type=Rule))
     return _faults(simulator, request)
@@ -115,6 +121,7 @@ _ACTIONS: dict[tuple[str, str], Callable[[Simulator, Request], object]] = {
     ("DELETE", "faults"): _clear_faults,
     ("GET", "faults"): _faults,
     ("GET", "truth"): _truth,
+    ("GET", "jobs"): _jobs,
     ("GET", "requests"): _requests,
     ("DELETE", "requests"): _clear_requests,
 }

@@ -8,6 +8,8 @@ from zlib import crc32
 
 import msgspec
 
+from etl.simulator.people import manager_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -104,10 +106,10 @@ def _job_row(project: Project, one: Job) -> dict[str, object]:
         "unannotated": one.unannotated,
         "approved": one.approved,
         "rejected": one.rejected,
-        "labeler": "labeler@example.com",
-        "reviewer": "reviewer@example.com",
+        "labeler": one.labeler,
+        "reviewer": one.reviewer,
         "owner": project.workspace,
-        "createdBy": "manager@example.com",
+        "createdBy": manager_of(project.workspace),
         "instructionsText": "",
         "created": _timestamp(one.created_ms),
     }

@@ -62,6 +62,26 @@ def _annotate(project: Project, rng: Random, _at: datetime) -> tuple[str, ...]:
     )
 
 
+def _review(project: Project, rng: Random, _at: datetime) -> tuple[str, ...]:
+    jobs = [job for job in _open_jobs(project) if job.status == "assigned" and not job.unannotated]
+    return tuple(project.review(job.id).id for job in _any(rng, jobs, 1))
+
+
+def _approve(project: Project, rng: Random, _at: datetime) -> tuple[str, ...]:
+    return tuple(
+        project.approve(job.id, images=rng.randint(1, job.unreviewed)).id
+        for job in _any(rng, _unreviewed_jobs(project), 1)
+    )
+
+
+def _reject(project: Project, rng: Random, _at: datetime) -> tuple[str, ...]:
+    return tuple(
+        # Most of what is labelled is good enough.
+        project.reject(job.id, images=rng.randint(1, 1 + job.unreviewed // 4)).id
+        for job in _any(rng, _unreviewed_jobs(project), 1)
+    )
+
+
 def _complete(project: Project, rng: Random, _at: datetime) -> tuple[str, ...]:
     return tuple(project.complete(job.id).id for job in _any(rng, _open_jobs(project), 1))
 
@@ -107,6 +127,10 @@ def _open_jobs(project: Project) -> list[Job]:
     return [job for job in project.jobs.values() if job.status != "complete"]
 
 
+def _unreviewed_jobs(project: Project) -> list[Job]:
+    return [job for job in _open_jobs(project) if job.unreviewed]
+
+
 def _any(rng: Random, rows: list[_Row], count: int) -> list[_Row]:
     """Some of the rows, or none when there are too few."""
     return rng.sample(rows, count) if len(rows) >= count else []
@@ -117,6 +141,9 @@ _EVENTS: dict[str, tuple[int, _Happening]] = {
     "append": (6, _append),
     "assign": (8, _assign),
     "annotate": (10, _annotate),
+    "review": (2, _review),
+    "approve": (4, _approve),
+    "reject": (1, _reject),
     "complete": (4, _complete),
     "unassign": (1, _unassign),
     "merge": (2, _merge),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from etl.simulator.people import labeler_of, reviewer_of
 from etl.simulator.rows import Batch, Job, to_ms, upload_name
 from etl.simulator.seeding import Recipe, firestore_ids, seeded_batches, seeded_jobs
 
@@ -100,8 +101,22 @@ class Project:
         moved = batch.images if images is None else images
         _require(0 < moved <= batch.images, f"{moved} of {batch.images} images cannot be assigned")
         self._put(replace(batch, images=batch.images - moved, num_jobs=batch.num_jobs + 1))
-        name = f"{batch.name}: Job {batch.num_jobs + 1}"
-        return self._put_job(Job(self._new_id(), name, batch_id, "assigned", moved, 0, 0, 0, self._tick(at)))
+        job_id = self._new_id()
+        return self._put_job(
+            Job(
+                id=job_id,
+                name=f"{batch.name}: Job {batch.num_jobs + 1}",
+                batch_id=batch_id,
+                status="assigned",
+                num_images=moved,
+                annotated=0,
+                approved=0,
+                rejected=0,
+                labeler=labeler_of(self.workspace, job_id),
+                reviewer=reviewer_of(self.workspace, job_id),
+                created_ms=self._tick(at),
+            )
+        )
 
     def unassign(self, job_id: str) -> Batch:
         """Put a job back on the board: its images return to their batch and the job is no more."""
@@ -116,6 +131,25 @@ class Project:
         job = self.jobs[job_id]
         _require(0 < images <= job.unannotated, f"{images} of {job.unannotated} images cannot be annotated")
         return self._put_job(replace(job, annotated=job.annotated + images))
+
+    def review(self, job_id: str) -> Job:
+        """Hand a job that is annotated to its reviewer."""
+        job = self.jobs[job_id]
+        is_possible = job.status == "assigned" and not job.unannotated
+        _require(is_possible, "a job cannot be reviewed before all of it is annotated, nor twice")
+        return self._put_job(replace(job, status="review"))
+
+    def approve(self, job_id: str, *, images: int) -> Job:
+        """Let a job's reviewer approve so many of its annotated images."""
+        job = self.jobs[job_id]
+        _require(0 < images <= job.unreviewed, f"{images} of {job.unreviewed} images cannot be approved")
+        return self._put_job(replace(job, approved=job.approved + images))
+
+    def reject(self, job_id: str, *, images: int) -> Job:
+        """Let a job's reviewer reject so many of its annotated images."""
+        job = self.jobs[job_id]
+        _require(0 < images <= job.unreviewed, f"{images} of {job.unreviewed} images cannot be rejected")
+        return self._put_job(replace(job, rejected=job.rejected + images))
 
     def complete(self, job_id: str) -> Job:
         """Finish a job: every image annotated, approved and in the dataset."""

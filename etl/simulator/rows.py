@@ -21,7 +21,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 
 
 class Job(msgspec.Struct, frozen=True, gc=False):
-    """One annotation job, made from the batch `batch_id`."""
+    """One annotation job, made from the batch `batch_id`; `approved` and `rejected` are of the annotated."""
 
     id: str
     name: str
@@ -31,12 +31,19 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     annotated: int
     approved: int
     rejected: int
+    labeler: str
+    reviewer: str
     created_ms: int
 
     @property
     def unannotated(self) -> int:
         """What is left to annotate; by definition the rest."""
         return self.num_images - self.annotated
+
+    @property
+    def unreviewed(self) -> int:
+        """What is annotated and nobody has judged."""
+        return self.annotated - self.approved - self.rejected
 
 
 def to_ms(at: datetime) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from etl.simulator.people import labeler_of, reviewer_of
 from etl.simulator.rows import Batch, Job, upload_name
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ _NAMES = ("Upload via API", "night shift", "camera 4", "field trial", "relabel",
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """All that makes a project's first state: its seed, its size, and the time before which its rows are."""
+    """All that makes a project's first state: whose it is, its size, and when its rows are made before."""
 
+    workspace: str
     seed: str
     batches: int
     start_ms: int
@@ -69,15 +71,16 @@ def seeded_jobs(recipe: Recipe) -> Mapping[str, Job]:
     """The first jobs of a project: as many for each batch as the batch says."""
     rng = Random(f"{recipe.seed}/jobs")  # noqa: S311 - a reproducible world, not a secret.
     batches = seeded_batches(recipe).values()
-    return MappingProxyType({job.id: job for batch in batches for job in _jobs_of(rng, batch)})
+    workspace = recipe.workspace
+    return MappingProxyType({job.id: job for batch in batches for job in _jobs_of(rng, batch, workspace)})
 
 
-def _jobs_of(rng: Random, batch: Batch) -> list[Job]:
+def _jobs_of(rng: Random, batch: Batch, workspace: str) -> list[Job]:
     ids = firestore_ids(rng, batch.num_jobs)
-    return [_job(rng, job_id, batch, nth) for nth, job_id in enumerate(ids, start=1)]
+    return [_job(rng, job_id, batch, nth, workspace) for nth, job_id in enumerate(ids, start=1)]
 
 
-def _job(rng: Random, job_id: str, batch: Batch, nth: int) -> Job:
+def _job(rng: Random, job_id: str, batch: Batch, nth: int, workspace: str) -> Job:
     num_images = rng.randint(1, _MEAN_IMAGES)
     is_complete = rng.random() < 0.5  # noqa: PLR2004 - as often as not.
     annotated = num_images if is_complete else rng.randint(0, num_images)
@@ -91,5 +94,7 @@ def _job(rng: Random, job_id: str, batch: Batch, nth: int) -> Job:
         annotated=annotated,
         approved=approved,
         rejected=rng.randint(0, annotated - approved),
+        labeler=labeler_of(workspace, job_id),
+        reviewer=reviewer_of(workspace, job_id),
         created_ms=batch.uploaded_ms + nth * 3_600_000,
     )

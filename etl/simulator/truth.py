@@ -37,6 +37,8 @@ class JobTruth(msgspec.Struct, frozen=True):
     unannotated: int
     approved: int
     rejected: int
+    labeler: str
+    reviewer: str
     created_at: datetime
 
 
@@ -97,5 +99,7 @@ def _job_truth(job: Job) -> JobTruth:
         unannotated=job.unannotated,
         approved=job.approved,
         rejected=job.rejected,
+        labeler=job.labeler,
+        reviewer=job.reviewer,
         created_at=from_ms(job.created_ms),
     )

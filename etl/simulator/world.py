@@ -90,7 +90,7 @@ class World:
         if workspace not in self.workspaces or path in self._projects or path in self._trash:
             raise ValueError(f"{path} exists already, or is of no workspace of this world")
         self._projects[path] = Project(
-            workspace, slug, Recipe(f"{self._seed}/{path}", batches, self._start_ms)
+            workspace, slug, Recipe(workspace, f"{self._seed}/{path}", batches, self._start_ms)
         )
         return self._projects[path]
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BATCHES = "/acme/cars/batches"
+JOBS = "/acme/cars/jobs"
 
 
 @pytest.fixture
@@ -126,7 +128,16 @@ def test_the_list_of_jobs_is_the_truth(sim: Simulator, world: World) -> None:
             one.annotated,
             one.unannotated,
         )
+        assert (row["approved"], row["rejected"]) == (one.approved, one.rejected)
+        assert (row["labeler"], row["reviewer"]) == (one.labeler, one.reviewer)
         assert (row["status"], at_of(row["created"])) == (one.status, one.created_at)
+
+
+def test_each_batch_has_as_many_jobs_in_their_list_as_it_says(sim: Simulator) -> None:
+    made = Counter(row["sourceBatch"].rpartition("/")[2] for row in get(sim, JOBS).json()["jobs"])
+    assert {row["id"]: row["numJobs"] for row in get(sim).json()["batches"]} == {
+        row["id"]: made[row["id"]] for row in get(sim).json()["batches"]
+    }
 
 
 @pytest.mark.parametrize("kind", ["batches", "jobs"])
@@ -241,6 +252,20 @@ def test_an_etag_holds_until_the_project_changes(world: World) -> None:
         changed = get(sim, headers={"If-None-Match": etag})
         assert changed.status_code == 200
         assert changed.headers["ETag"] != etag
+
+
+def test_the_jobs_have_an_etag_of_their_own(world: World) -> None:
+    with Simulator(world, ServerSettings(has_etags=True)) as sim:
+        etag = get(sim, JOBS).headers["ETag"]
+        assert etag != get(sim).headers["ETag"]
+        unchanged = get(sim, JOBS, headers={"If-None-Match": etag})
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+        with sim.lock:
+            project = world.project("acme/cars")
+            job_id = next(job.id for job in project.jobs.values() if job.unannotated)
+            project.annotate(job_id, images=1)
+        changed = get(sim, JOBS, headers={"If-None-Match": etag})
+        assert (changed.status_code, changed.headers["ETag"] == etag) == (200, False)
 
 
 def test_what_arrived_is_kept(sim: Simulator) -> None:
@@ -458,6 +483,36 @@ def test_the_other_shapes_that_have_been_seen(sim: Simulator) -> None:
     assert get(sim, f"{BATCHES}/{rows[0]['id']}").json() == {**rows[0], "status": "active"}
 
 
+def test_the_jobs_can_go_wrong_while_the_batches_do_not(sim: Simulator) -> None:
+    rows = get(sim, JOBS).json()["jobs"]
+    faults = (
+        *(Fault.empty_list(), Fault.partial_list(0.5), Fault.without(rows[0]["id"]), Fault.bare_list()),
+        *(Fault.missing_key(), Fault.with_fields(status=None), Fault.status(500), Fault.html()),
+    )
+    for fault in faults:
+        sim.faults.add(fault, path="/*/*/jobs")
+    assert len(get(sim).json()["batches"]) == 30
+    assert get(sim, JOBS).json() == {"jobs": []}
+    assert get(sim, JOBS).json() == {"jobs": rows[: len(rows) - round(len(rows) / 2)]}
+    assert get(sim, JOBS).json() == {"jobs": rows[1:]}
+    assert get(sim, JOBS).json() == rows
+    assert get(sim, JOBS).json() == {}
+    assert get(sim, JOBS).json() == {"jobs": [{**row, "status": None} for row in rows]}
+    assert get(sim, JOBS).status_code == 500
+    assert get(sim, JOBS).headers["Content-Type"].startswith("text/html")
+    assert get(sim, JOBS).json() == {"jobs": rows}
+    assert sim.faults.pending == ()
+
+
+def test_one_job_can_go_wrong_by_its_path(sim: Simulator) -> None:
+    one, other = get(sim, JOBS).json()["jobs"][:2]
+    sim.faults.add(Fault.status(404), path=f"{JOBS}/{one['id']}")
+    assert get(sim, JOBS).status_code == 200
+    assert get(sim, f"{JOBS}/{other['id']}").json() == other
+    assert get(sim, f"{JOBS}/{one['id']}").status_code == 404
+    assert get(sim, f"{JOBS}/{one['id']}").json() == one
+
+
 def test_a_wrong_answer_has_an_etag_of_its_own(world: World) -> None:
     with Simulator(world, ServerSettings(has_etags=True)) as sim:
         right = get(sim).headers["ETag"]
@@ -569,6 +624,8 @@ def test_another_process_can_evolve_the_world_and_ask_for_the_truth() -> None:
         assert call("GET", "truth")["projects"].keys() == truth.projects.keys()
         one = call("GET", "truth?project=acme/cars")["batches"]
         assert one == json.loads(msgspec.json.encode(dict(truth.projects["acme/cars"].batches)))
+        jobs = job_truth(same.project("acme/cars"))
+        assert call("GET", "jobs?project=acme/cars") == json.loads(msgspec.json.encode(dict(jobs)))
         rule = Rule(Fault.with_fields(status="active"), path=BATCHES)
         assert len(call("POST", "faults", msgspec.json.encode(rule))["pending"]) == 1
         with a_session(key) as session:
@@ -589,6 +646,7 @@ def test_another_process_can_evolve_the_world_and_ask_for_the_truth() -> None:
         ("POST", "step?at=2026-01-06T00:00:00", 400),
         ("POST", "faults", 400),
         ("GET", "truth?project=acme/nothing", 400),
+        ("GET", "jobs", 400),
     ],
 )
 def test_a_wrong_order_is_refused_with_a_reason(world: World, method: str, path: str, status: int) -> None:

@@ -14,7 +14,9 @@ from etl.simulator import Job, Project, World, job_truth, project_truth, truth_o
 from etl.simulator.rows import from_ms, to_ms, upload_name
 
 AT = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
-MOVES = frozenset({"assign", "annotate", "complete", "unassign", "merge", "split", "rename"})
+MOVES = frozenset(
+    {"assign", "annotate", "review", "approve", "reject", "complete", "unassign", "merge", "split", "rename"}
+)
 
 
 def a_project(**images: int) -> tuple[Project, dict[str, str]]:
@@ -32,6 +34,7 @@ def assert_books_balance(project: Project) -> None:
         assert job.annotated + job.unannotated == job.num_images
         assert 0 <= job.approved + job.rejected <= job.annotated <= job.num_images
         assert job.status != "complete" or job.approved == job.num_images
+        assert job.status != "review" or job.unannotated == 0
 
 
 def state(world: World) -> object:
@@ -81,6 +84,20 @@ def test_seeded_books_balance() -> None:
     project = World.seeded(projects=1, batches_per_project=300).project("acme/cars")
     assert_books_balance(project)
     assert len(project.jobs) > 100
+
+
+def test_several_people_work_in_a_workspace_and_not_the_same_in_all() -> None:
+    world = World.seeded(workspaces=2, projects=1, batches_per_project=100)
+    teams = [
+        (
+            {job.labeler for job in world.project(path).jobs.values()},
+            {job.reviewer for job in world.project(path).jobs.values()},
+        )
+        for path in ("acme/cars", "globex/cars")
+    ]
+    assert [(len(labelers), len(reviewers)) for labelers, reviewers in teams] == [(4, 2), (4, 2)]
+    assert teams[0] != teams[1]
+    assert all(one.endswith("@example.com") for team in teams for group in team for one in group)
 
 
 def test_a_million_batches_cost_nothing_until_they_are_read() -> None:
@@ -149,6 +166,35 @@ def test_a_job_progresses_and_is_completed_into_the_dataset() -> None:
     assert project.dataset_images == in_dataset + 10
 
 
+def test_a_job_stays_with_its_labeler_and_reviewer() -> None:
+    project, ids = a_project(night=10)
+    job = project.assign(ids["night"])
+    assert job.labeler.endswith("@example.com")
+    assert job.reviewer.endswith("@example.com")
+    done = project.complete(job.id)
+    assert (done.labeler, done.reviewer) == (job.labeler, job.reviewer)
+
+
+def test_a_reviewer_approves_and_rejects_what_is_annotated() -> None:
+    project, ids = a_project(night=10)
+    job = project.assign(ids["night"])
+    project.annotate(job.id, images=6)
+    assert project.approve(job.id, images=2).approved == 2
+    judged = project.reject(job.id, images=3)
+    assert (judged.annotated, judged.approved, judged.rejected, judged.unreviewed) == (6, 2, 3, 1)
+    assert judged.status == "assigned"
+
+
+def test_a_job_that_is_annotated_goes_to_review_with_all_its_counts() -> None:
+    project, ids = a_project(night=10)
+    job = project.assign(ids["night"])
+    annotated = project.annotate(job.id, images=10)
+    assert project.review(job.id) == msgspec.structs.replace(annotated, status="review")
+    project.reject(job.id, images=4)
+    done = project.complete(job.id)
+    assert (done.status, done.approved, done.rejected) == ("complete", 10, 0)
+
+
 def test_an_unassigned_job_gives_its_images_back() -> None:
     project, ids = a_project(night=10)
     before = project.batches[ids["night"]]
@@ -207,6 +253,10 @@ def test_what_is_not_possible_is_refused_and_changes_nothing() -> None:
         lambda: project.assign(ids["night"], images=11),
         lambda: project.assign(ids["day"]),
         lambda: project.annotate(job.id, images=6),
+        lambda: project.review(job.id),
+        lambda: project.approve(job.id, images=1),
+        lambda: project.reject(job.id, images=1),
+        lambda: project.reject(job.id, images=0),
         lambda: project.merge(ids["night"]),
         lambda: project.merge(ids["night"], ids["night"]),
         lambda: project.split(ids["night"], images=10),
@@ -225,6 +275,8 @@ def test_a_complete_job_is_final() -> None:
         project.complete(job.id)
     with pytest.raises(ValueError, match="complete job"):
         project.unassign(job.id)
+    with pytest.raises(ValueError, match="nor twice"):
+        project.review(job.id)
 
 
 def test_a_job_of_a_batch_that_is_gone_cannot_be_unassigned() -> None:
@@ -244,7 +296,7 @@ def test_whatever_happens_the_books_balance_and_moves_conserve_images(seed: int)
     world = World.seeded(seed, projects=1, batches_per_project=6)
     project = world.project("acme/cars")
     happened: Counter[str] = Counter()
-    for hour in range(300):
+    for hour in range(400):
         before = project.total_images()
         (event,) = world.step(AT + timedelta(hours=hour), events=1)
         happened[event.kind] += 1
@@ -299,6 +351,7 @@ def test_the_truth_is_what_the_verbs_made() -> None:
     assert truth.batches[ids["night"]].uploaded_at.tzinfo is UTC
     (job,) = job_truth(project).values()
     assert (job.batch_id, job.unannotated, job.created_at) == (ids["night"], 4, AT)
+    assert job.labeler.endswith("@example.com")
 
 
 def test_the_truth_does_not_follow_the_world() -> None:
