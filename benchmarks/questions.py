@@ -19,7 +19,7 @@ _COOKBOOK: Final = _TREE / "docs" / "how-to" / "answers.md"
 
 
 class Place(NamedTuple):
-    """What is asked about: a project, or with an empty name its whole workspace; and when."""
+    """What is asked about: a project; with empty names its whole workspace, or all of them; and when."""
 
     workspace: str
     project: str
@@ -147,7 +147,8 @@ _OF_A_BATCH: Final = MappingProxyType(
 
 def questions(place: Place) -> Iterator[Question]:
     """Give every query, about one place."""
-    yield from _of_views(place)
+    if place.workspace:
+        yield from _of_views(place)
     yield from _of_grafana(place)
     yield from _of_the_cookbook(place)
 
@@ -196,15 +197,21 @@ def _substituted(sql: str, place: Place, since: datetime) -> str:
     return _MACRO.sub(lambda found: macros[found[1]](found[2]), filled)
 
 
-_BLOCK: Final = re.compile(r"^#+ (?P<heading>.+)$|^```sql\n(?P<sql>.+?)^```", re.MULTILINE | re.DOTALL)
+_BLOCK: Final = re.compile(r"^#+ (?P<heading>[^\n]+)$|^```sql\n(?P<sql>.+?)^```", re.MULTILINE | re.DOTALL)
 
 
 def _of_the_cookbook(place: Place) -> Iterator[Question]:
-    """Take the queries between the fences; none as long as there is no cookbook."""
-    text = _COOKBOOK.read_text(encoding="utf-8") if _COOKBOOK.exists() else ""
+    """Take the queries between the fences that ask about as much as a project, a workspace, or everything."""
+    text = _COOKBOOK.read_text(encoding="utf-8")
     heading = ""
     for found in _BLOCK.finditer(text):
         heading = found["heading"] or heading
-        if found["sql"]:
-            yield Question("cookbook", heading, found["sql"])
-    del place
+        sql = found["sql"] or ""
+        if sql and ("'acme'" in sql, "'cars'" in sql) == (bool(place.workspace), bool(place.project)):
+            view = re.search(r"analytics\.(\w+)", sql)
+            title = f"{heading.partition('.')[0]}: {view[1] if view else ''}"
+            yield Question(
+                "cookbook",
+                title,
+                sql.replace("'acme'", f"'{place.workspace}'").replace("'cars'", f"'{place.project}'"),
+            )
