@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 import typer
 
 from etl import __version__
-from etl.commands.arguments import batch_of, complete_project, place_of, slug_of
+from etl.commands.arguments import Format, batch_of, complete_project, format_of, place_of, slug_of
 from etl.commands.instants import INSTANT, as_word
 from etl.commands.manual import examples, exit_codes
 from etl.commands.session import Session
@@ -146,6 +146,21 @@ def run(context: typer.Context) -> int:
     return service.run(_session(context))
 
 
+@app.command(epilog=examples("web"))
+def web(
+    context: typer.Context,
+    *,
+    host: Annotated[str | None, typer.Option(help="Address to listen on, instead of that of [web].")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port, instead of that of [web]; 0 picks a free one.")
+    ] = None,
+) -> int:
+    """Serve the status page and metrics until SIGTERM or SIGINT."""
+    from etl.commands import web as page
+
+    return page.serve(_session(context), host, port)
+
+
 @app.command(epilog=examples("check"))
 def check(context: typer.Context, *, json: Json = False) -> int:
     """Check settings, keys and database; say what to do."""
@@ -264,6 +279,31 @@ def explain(
     from etl.commands import look
 
     return look.explain(_session(context), *batch_of(batch), at, is_json=json)
+
+
+@app.command(epilog=examples("export"))
+def export(  # noqa: PLR0913 - one argument for each option.
+    context: typer.Context,
+    view: Annotated[str, typer.Argument(metavar="VIEW", help="A view or function of schema analytics.")],
+    *,
+    format_: Annotated[
+        Format | None, typer.Option("--format", help="As the file's name ends, or csv, unless it is given.")
+    ] = None,
+    output: Annotated[str, typer.Option(metavar="FILE", help="Where to; - is standard output.")] = "-",
+    project: Annotated[
+        list[str] | None,
+        typer.Option(metavar="W/P", help="This project only; repeatable.", autocompletion=complete_project),
+    ] = None,
+    columns: Annotated[str, typer.Option(metavar="A,B", help="These columns only, in this order.")] = "",
+    at: Annotated[str | None, typer.Option(metavar="T", help=f"For a function: {INSTANT}.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="T", help="Rows from then on.")] = None,
+    to: Annotated[str | None, typer.Option(metavar="T", help="Rows until then.")] = None,
+) -> int:
+    """Write a view as CSV, JSON lines or Parquet."""
+    from etl.commands import export as exporting
+
+    wish = exporting.wish_of(view, columns, project or (), (at, from_, to))
+    return exporting.export(_session(context), wish, format_of(format_, output), output)
 
 
 @app.command(epilog=examples("verify"))

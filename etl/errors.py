@@ -36,6 +36,12 @@ class UnknownProjectError(BatchledgerError):
     exit_code = 3
 
 
+class UnknownViewError(BatchledgerError):
+    """The user named a view, function or column that schema `analytics` does not have."""
+
+    exit_code = 3
+
+
 class UnconfirmableError(BatchledgerError):
     """An answer of which no absence can be told was to be confirmed. The user waits for another one."""
 

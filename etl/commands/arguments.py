@@ -1,8 +1,9 @@
-"""How commands read what users write: projects, batches; and what the shell offers for them."""
+"""How commands read what users write: projects, batches, formats; and what the shell offers for them."""
 
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,20 @@ from etl.records import Slug
 
 _SLUG_REMEDY: Final = "write it as workspace/project, such as acme/cars"
 _PARTS: Final = 2
+
+
+class Format(StrEnum):
+    """What an exported file can be."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    JSONL = "jsonl"
+
+
+def format_of(named: Format | None, output: str) -> Format:
+    """Return the format that is named; else that of the file's name; else CSV."""
+    suffix = Path(output).suffix.removeprefix(".").lower()
+    return named or Format(suffix if suffix in set(Format) else "csv")
 
 
 def slug_of(text: str) -> Slug:

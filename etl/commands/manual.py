@@ -13,7 +13,7 @@ EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
         0: "done, and everything read is trusted",
         1: "error: database, network, schema; the books do not balance",
         2: "wrong settings, arguments or key",
-        3: "no such project or batch",
+        3: "no such project, batch or view",
         4: "some projects failed or are suspect, the others are done; or a promised age is broken",
         130: "ended by SIGINT (143 by SIGTERM) after the projects in hand",
     }
@@ -43,6 +43,12 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
         "explain": (
             ("batchledger explain acme/cars/6VN0fFQIWU1E24bDjGsN", "where does its number come from?"),
             ("batchledger explain acme/cars/6VN0fFQIWU1E24bDjGsN --at -7d", "and a week ago?"),
+        ),
+        "export": (
+            ("batchledger export batch", "every batch as CSV, to standard output"),
+            ("batchledger export batch_change --from -7d --output week.parquet", "a week of changes"),
+            ("batchledger export project_daily --project acme/cars --columns day,images", "a part of it"),
+            ("batchledger export batch_as_of --at -30d --format jsonl", "as it stood a month ago"),
         ),
         "history": (
             ("batchledger history acme/cars", "a project, day by day"),
@@ -94,6 +100,10 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
         "verify": (
             ("batchledger verify", "do the books balance?"),
             ("batchledger verify --json", "the same for a monitor"),
+        ),
+        "web": (
+            ("batchledger web", "the page of the daemon, for those who use cron"),
+            ("batchledger web --port 0", "on a free port, which it names"),
         ),
     }
 )
