@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -41,6 +41,8 @@ _PROJECT: Final = ("workspace", "project")
 
 def registry() -> CollectorRegistry:
     """Make a registry that knows the process and what was built."""
+    # Since when a counter counts is the same for all of them: process_start_time_seconds.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     made = CollectorRegistry()
     ProcessCollector(registry=made)
     GCCollector(registry=made)

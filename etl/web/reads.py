@@ -122,7 +122,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a batch is by its jobs, and when it came there; None: they do not say, or it is not there yet."""
+    """How far a batch is by its jobs, and when it came there; None: they do not say, or it is not there."""
 
     size: int | None
     share_assigned: float | None

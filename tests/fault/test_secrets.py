@@ -181,7 +181,7 @@ def batch_of(scene: Scene) -> str:
     return next(iter(scene.simulator.world.project("acme/cars").batches))
 
 
-STARTED: Final = r"daemon started|serves workspace"
+STARTED: Final = r"daemon started|serves workspace|serves the status page"
 
 
 def told(scene: Scene, *argv: str, **environ: str) -> int:
@@ -213,7 +213,7 @@ def _until(is_so: Callable[[], object], within_s: float = 60) -> None:
 # Every command, in every trouble
 
 COMMANDS: Final = sorted(get_command(app).commands)  # type: ignore[attr-defined]
-ENDLESS: Final = ("run", "simulate")
+ENDLESS: Final = ("run", "simulate", "web")
 SQL: Final = ("psql", "--", "-Xc")
 CASES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "check": (("check",), ("check", "--json")),
@@ -232,6 +232,7 @@ CASES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "status": (("status",), ("status", "--json")),
     "sync": (("sync",), ("sync", "--json"), ("sync", "--dry-run")),
     "verify": (("verify",),),
+    "web": (("web", "--port", "0"),),
 }
 """What each command is told; `demo` takes ten seconds, and has a test of its own."""
 

@@ -1,0 +1,227 @@
+"""What the pages answer, over a real socket, as the role that may only read."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
+
+import psycopg
+import pytest
+import requests
+
+from etl.database import engine, head
+from etl.settings import DatabaseSettings, WebSettings
+from etl.simulator.world import World
+from etl.store import PostgresLedger
+from etl.web.guards import HEADERS, is_own
+from etl.web.reader import Reader
+from etl.web.reads import PROJECTS
+from etl.web.site import Scheduler
+from tests.logins import as_owner
+from tests.web.conftest import pages_of
+from tests.worlds import FakeClock, WorldSource, a_run
+
+if TYPE_CHECKING:
+    from tests.web.conftest import Pages
+
+NOWHERE: Final = "postgresql://analyst:canary-word@127.0.0.1:1/ledger"
+
+
+def get(pages: Pages, path: str, host: str | None = None) -> requests.Response:
+    headers = {"Host": host} if host else {}
+    return requests.get(pages.url.rstrip("/") + path, headers=headers, timeout=30, allow_redirects=False)
+
+
+# Who is answered, and how
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8787", "127.0.0.1.evil.example", "localhost.x", ""]
+)
+def test_who_asks_by_a_foreign_name_is_refused(pages: Pages, host: str) -> None:
+    parts = urlsplit(pages.url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    for path in ("/", "/metrics", "/healthz", "/static/page.css"):
+        connection.putrequest("GET", path, skip_host=True)
+        connection.putheader("Host", host)
+        connection.endheaders()
+        answer = connection.getresponse()
+        assert answer.status == 421
+        assert b"acme" not in answer.read()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:99", "127.0.0.1:1", "[::1]:8787", "10.1.2.3", "localhost."]
+)
+def test_who_asks_by_our_name_or_an_address_is_answered(pages: Pages, host: str) -> None:
+    assert get(pages, "/healthz", host).status_code == 200
+
+
+def test_a_name_of_the_settings_is_ours() -> None:
+    settings = WebSettings.model_validate({"allowed_hosts": "Status.Example.org, other"})
+
+    assert settings.allowed_hosts == ("status.example.org", "other")
+    assert is_own("status.example.org:443", settings.allowed_hosts)
+    assert not is_own("example.org", settings.allowed_hosts)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/projects/acme/cars", "/nowhere", "/metrics", "/readyz", "/static/page.css"]
+)
+def test_every_answer_tells_the_browser_its_limits(pages: Pages, path: str) -> None:
+    answer = get(pages, path)
+
+    assert {name: answer.headers[name] for name, _ in HEADERS} == dict(HEADERS)
+    assert "Server" not in answer.headers
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_pages_can_only_be_read(pages: Pages, method: str) -> None:
+    for path in ("/", "/projects/acme/cars", "/metrics"):
+        assert requests.request(method, pages.url.rstrip("/") + path, timeout=30).status_code == 405
+
+
+def test_what_reads_the_ledger_cannot_write_it(database: str) -> None:
+    with Reader(database, DatabaseSettings())() as connection:
+        found = connection.exec_driver_sql(
+            "SELECT current_setting('transaction_read_only'), current_setting('statement_timeout')"
+        ).one()
+
+    assert tuple(found) == ("on", "10s")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/projects/acme/nothing",
+        "/projects/acme/cars/batches/nothing",
+        "/projects/acme%00/cars",
+        "/projects/acme/cars/batches/%00",
+        "/projects/acme/cars/batches/%FF",
+        "/static/..%2f..%2fsite.py",
+        "/static/",
+    ],
+)
+def test_what_is_not_there_is_not_found(pages: Pages, path: str) -> None:
+    assert get(pages, path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["page=0", "page=-1", "page=9999999999", "page=%D9%A3", "page=x", f"find={'a' * 9000}", "find=%00"],
+)
+def test_a_question_that_makes_no_sense_is_answered_all_the_same(pages: Pages, query: str) -> None:
+    assert get(pages, f"/?{query}").status_code == 200
+    assert get(pages, f"/projects/acme/cars?days=x&{query}").status_code == 200
+
+
+# What they say
+
+
+def test_a_suspect_list_is_shown_with_the_command_that_resolves_it(pages: Pages) -> None:
+    body = get(pages, "/").text
+
+    assert "<code>batchledger confirm acme/cars</code>" in body
+    assert "the list is empty, and was not before" in body
+    assert "<code>batchledger check</code>" in body
+
+
+def test_only_what_is_looked_for_is_listed(pages: Pages) -> None:
+    listed = re.findall(r'<th scope="row"><a href="([^"]+)"', get(pages, "/?find=CME/DR").text)
+
+    assert listed == ["/projects/acme/drones"]
+
+
+def test_names_of_any_length_make_a_page_of_a_bounded_one(pages: Pages) -> None:
+    ((batch_id,),) = pages.ask("SELECT batch_id FROM analytics.batch WHERE length(name) = 1000000")
+    paths = ("/", "/projects/acme/cars", f"/projects/acme/cars/batches/{quote(batch_id)}")
+    answers = [get(pages, path) for path in paths]
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert max(len(answer.content) for answer in answers) < 100_000
+
+
+def test_many_projects_are_shown_page_by_page(database: str) -> None:
+    world, clock = World.seeded(1, projects=PROJECTS + 2, batches_per_project=1), FakeClock(datetime.now(UTC))
+    connections = engine(database)
+    a_run(PostgresLedger(connections, host="here", version="test"), [WorldSource(world, clock)], clock)
+    connections.dispose()
+    with pages_of(database) as pages:
+        bodies = [get(pages, f"/?page={page}").text for page in (1, 2)]
+
+    listed = [re.findall(r'<th scope="row"><a href="/projects/([^"]+)"', body) for body in bodies]
+    assert list(map(len, listed)) == [PROJECTS, 2]
+    assert sorted(listed[0] + listed[1]) == sorted(world.projects)
+    assert [("Next page" in body, "Previous page" in body) for body in bodies] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_an_empty_ledger_says_what_to_do(database: str) -> None:
+    with pages_of(database) as pages:
+        answer = get(pages, "/")
+
+    assert answer.status_code == 200
+    assert "<code>batchledger sync</code>" in answer.text
+
+
+# Probes
+
+
+def test_a_process_that_can_do_its_work_is_ready(pages: Pages) -> None:
+    assert get(pages, "/healthz").text == "ok\n"
+    answer = get(pages, "/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"database": "ok", "schema": "ok", "scheduler": None})
+
+
+def test_without_a_database_the_process_lives_and_is_not_ready() -> None:
+    with pages_of(NOWHERE) as pages:
+        assert get(pages, "/healthz").status_code == 200
+        answer = get(pages, "/readyz")
+        shown = get(pages, "/")
+        measured = get(pages, "/metrics")
+
+    assert (answer.status_code, answer.json()["database"]) == (503, "cannot be read")
+    assert (shown.status_code, measured.status_code) == (503, 200)
+    assert "batchledger_ledger_up 0.0" in measured.text
+    said = answer.text + shown.text + measured.text
+    assert not [word for word in ("canary-word", "analyst", "127.0.0.1:1/") if word in said]
+
+
+def test_a_schema_of_another_revision_is_not_ready(database: str) -> None:
+    with psycopg.connect(as_owner(database), autocommit=True) as connection:
+        connection.execute("UPDATE ledger.alembic_version SET version_num = '0001_first_schema'")
+    with pages_of(database) as pages:
+        answer = get(pages, "/readyz")
+
+    assert head() != "0001_first_schema"
+    assert (answer.status_code, answer.json()["schema"]) == (503, "is at another revision than this program")
+
+
+def test_a_role_that_may_not_read_is_told_so_little(database: str) -> None:
+    with psycopg.connect(as_owner(database), autocommit=True) as connection:
+        connection.execute("REVOKE USAGE ON SCHEMA analytics FROM batchledger_reader")
+    with pages_of(database) as pages:
+        answers = [get(pages, path) for path in ("/", "/readyz")]
+
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert "permission" not in answers[0].text + answers[1].text
+
+
+def test_a_scheduler_that_takes_no_turns_is_not_ready(database: str) -> None:
+    hung = Scheduler(lambda: False, lambda: datetime.now(UTC))
+    with pages_of(database, scheduler=hung) as pages:
+        answer = get(pages, "/readyz")
+
+    assert (answer.status_code, answer.json()["scheduler"]) == (503, "takes no turns")
+
+
+def test_a_broken_promise_does_not_make_a_process_unready(pages: Pages) -> None:
+    assert pages.ask("SELECT count(*) FROM analytics.freshness WHERE NOT is_kept") != [(0,)]
+    assert get(pages, "/readyz").status_code == 200
