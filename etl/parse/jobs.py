@@ -35,7 +35,7 @@ class _PlainJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fals
     rejected: Count | None = None
     labeler: str | None = None
     reviewer: str | None = None
-    instructions: Literal[""] = msgspec.field(name="instructionsText", default="")
+    instructions: Literal["", "No instructions provided"] = msgspec.field(name="instructionsText", default="")
 
 
 class _PlainList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -47,6 +47,7 @@ class _PlainList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=Fal
 _PLAIN_LIST: Final = msgspec.json.Decoder(_PlainList)
 _PLAIN: Final = msgspec.json.Decoder(_PlainJob)
 _COUNTS: Final = ("annotated", "unannotated", "approved", "rejected")
+_NO_INSTRUCTIONS: Final = ("", "No instructions provided")
 _KNOWN: Final = frozenset({"id", "numImages", "name", "status", *_COUNTS})
 
 
@@ -156,7 +157,7 @@ def _told(fields: dict[str, Any], source: str | None, batch_id: str | None) -> I
     for key in ("labeler", "reviewer"):
         if fields.get(key) in (None, "", _person(fields.get(key))):
             yield key
-    if fields.get("instructionsText") == "":
+    if fields.get("instructionsText") in _NO_INSTRUCTIONS:
         yield "instructionsText"
 
 

@@ -7,8 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from etl.parse import error_text, error_type, parse_batch, parse_batches, parse_root, parse_workspace
-from etl.records import Batch, Listing, Project, Slug, Snapshot
+from etl.parse import (
+    error_text,
+    error_type,
+    parse_batch,
+    parse_batches,
+    parse_job,
+    parse_jobs,
+    parse_root,
+    parse_workspace,
+)
+from etl.parse.people import People, scrubbed
+from etl.records import Batch, Job, Listing, Project, Slug, Snapshot
 
 DOCUMENTS = Path(__file__).parent / "documents"
 
@@ -57,6 +67,51 @@ def test_the_wrapped_single_batch() -> None:
 def test_the_bare_list_of_batches() -> None:
     assert parse_batches(document("batches_bare_list")) == Snapshot(
         (Batch("b1", 11, name="Upload via API", num_jobs=0),)
+    )
+
+
+JOB = Job(
+    job_id="5LfYNJg10Z9Kvx5Tt5Uq",
+    images=26,
+    name="Uploaded on 11/22/22 at 1:39 pm: Job 9",
+    status="assigned",
+    batch_id="6VN0fFQIWU1E24bDjGsN",
+    annotated=3,
+    unannotated=23,
+    approved=0,
+    rejected=0,
+    created_at=datetime(2022, 11, 22, 20, 14, 48, 297000, tzinfo=UTC),
+)
+
+
+def test_the_documented_list_of_jobs_without_its_people() -> None:
+    assert parse_jobs(scrubbed(document("jobs"), People())) == Snapshot((JOB,))
+
+
+def test_the_documented_list_of_jobs_with_its_people() -> None:
+    (job,) = parse_jobs(document("jobs")).records
+    assert (job.labeler, job.reviewer) == ("labeler@example.com", "reviewer@example.com")
+    assert job.extra == '{"createdBy":"reviewer@example.com","owner":"<OWNER>"}'
+
+
+def test_the_documented_single_job() -> None:
+    assert parse_job(scrubbed(document("job"), People()), "0IzntY4ms4ogwHwJNkIB") == Job(
+        job_id="0IzntY4ms4ogwHwJNkIB",
+        images=2,
+        name="API Job 1",
+        status="assigned",
+        batch_id="6VN0fFQIWU1E24bDjGsN",
+        annotated=0,
+        unannotated=2,
+        approved=0,
+        rejected=0,
+        created_at=datetime(2022, 11, 23, 20, 12, 25, 61000, tzinfo=UTC),
+    )
+
+
+def test_the_wrapped_single_job() -> None:
+    assert parse_job(document("job_wrapped"), "j1") == Job(
+        "j1", 10, name="Job 1", status="assigned", annotated=4
     )
 
 
