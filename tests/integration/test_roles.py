@@ -175,10 +175,16 @@ def test_the_reader_may_read_every_view_and_call_every_function_of_analytics(sha
 _CALLS: Final = """
     SELECT format('SELECT * FROM analytics.%I(%s)', proname, (
         SELECT string_agg(
-            format('CAST(%L AS %s)', CASE kind WHEN 'text'::regtype THEN 'x' ELSE 'now' END, kind::regtype),
+            format('CAST(%L AS %s)', CASE
+                WHEN name = 'grain' THEN 'day'
+                WHEN name = 'time_zone' THEN 'UTC'
+                WHEN kind = 'text'::regtype THEN 'x'
+                ELSE 'now'
+            END, kind::regtype),
             ', ' ORDER BY nth
         )
-        FROM unnest(proargtypes) WITH ORDINALITY AS arguments (kind, nth)
+        FROM unnest(proargtypes::oid[], proargnames) WITH ORDINALITY AS arguments (kind, name, nth)
+        WHERE kind IS NOT NULL
     ))
     FROM pg_proc
     WHERE pronamespace = 'analytics'::regnamespace
