@@ -22,7 +22,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 
 .PHONY: help
 help: ## List the verbs.
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 .PHONY: demo
 demo: $(VENV)/ready ## Run the product on a simulated workspace and an embedded Postgres; no key, no database.
@@ -40,6 +40,13 @@ FAULT_COUNT ?= 200
 faults: $(VENV)/ready-dev ## Try every fault, also those that take long, from hundreds of new seeds; print the table.
 	$(BIN)/python -m pytest -n $(WORKERS) -m "long or not long" tests/fault \
 		--fault-seed $(FAULT_SEED) --fault-count $(FAULT_COUNT) $(PYTEST_OPTIONS)
+
+# Superset is large, and wants older releases of what we use: it has an environment of its own, of Python 3.11.
+PYTHON311 ?= python3.11
+
+.PHONY: dashboards
+dashboards: $(VENV)/ready-dev $(VENV)/ready-superset ## Show a season in a real Superset, look at every chart, and take the pictures.
+	SUPERSET=$(CURDIR)/$(VENV)/superset/bin $(BIN)/python -m pytest -m dashboards tests/dashboards $(PYTEST_OPTIONS)
 
 MUTANTS ?= etl migrations
 
@@ -99,6 +106,7 @@ lock: $(VENV)/ready-dev ## Write requirements/ anew from pyproject.toml; LOCK_OP
 	$(COMPILE) --group dev --constraint requirements/embedded.txt --constraint requirements/build.txt \
 		--output-file requirements/dev.txt
 	$(COMPILE) --group mutants --constraint requirements/dev.txt --output-file requirements/mutants.txt
+	$(COMPILE) --group dashboards --output-file requirements/dashboards.txt
 
 .PHONY: clean
 clean: ## Remove what the other verbs have made here.
@@ -125,4 +133,10 @@ $(VENV)/ready-dev: requirements/dev.txt $(VENV)/ready
 
 $(VENV)/ready-mutants: requirements/mutants.txt $(VENV)/ready-dev
 	@$(INSTALL) --require-hashes --requirement requirements/mutants.txt
+	@touch $@
+
+$(VENV)/ready-superset: requirements/dashboards.txt | $(BIN)/python
+	@"$(PYTHON311)" -m venv --clear $(VENV)/superset
+	@$(VENV)/superset/bin/python -m pip --quiet --disable-pip-version-check --no-input install \
+		--root-user-action=ignore --require-hashes --requirement requirements/dashboards.txt
 	@touch $@

@@ -1,4 +1,4 @@
-"""Imports the dashboards into the Superset that this Python belongs to: `python import_bundle.py`."""
+"""Imports the dashboards into the Superset that this Python belongs to: `python import_bundle.py`."""  # noqa: INP001
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def main() -> None:
     """Import a copy of the bundle that names the database of the environment."""
     uri = os.environ.get(VARIABLE, "")
     if not re.match(r"postgresql(\+\w+)?://", uri):
-        raise SystemExit(f"set {VARIABLE}, such as postgresql+psycopg2://dashboard:...@db.example/batchledger")
+        raise SystemExit(
+            f"set {VARIABLE}, such as postgresql+psycopg2://dashboard:...@db.example/batchledger"
+        )
     with tempfile.TemporaryDirectory(prefix="batchledger-superset-") as folder:
         # The address may hold a password: it is in a folder of one's own for as long as the import lasts.
         copy = Path(folder, "bundle")

@@ -1,0 +1,117 @@
+"""Somebody who looks at a dashboard: headless Chromium that cannot reach anything but this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from playwright.sync_api import sync_playwright
+
+from tests.dashboards.hosts import ADMIN
+from tests.superset import charts_of, documents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Page, Response, Route
+
+WIDTH: Final = 1600
+_LOOPBACK: Final = "127.0.0.1"
+_CHART: Final = ".dashboard-component-chart-holder"
+_DATA: Final = "/api/v1/chart/data"
+_PATIENCE_MS: Final = 120_000
+
+
+@dataclass
+class Visit:
+    """
+    What came of a look at one dashboard.
+
+    Args:
+        name: The dashboard's file in the bundle.
+        page: The page, drawn.
+        answers: The answers that its charts got, by the number of the chart in Superset.
+        foreign: The hosts of the requests that were stopped, because they are not on this machine.
+    """
+
+    name: str
+    page: Page
+    answers: dict[int, Any] = field(default_factory=dict)
+    foreign: set[str] = field(default_factory=set)
+
+    def texts(self, selector: str) -> list[str]:
+        """The texts of all elements that match."""
+        return self.page.locator(selector).all_inner_texts()
+
+    def picture(self) -> bytes:
+        """A picture of all of it."""
+        bottom = self.page.evaluate(
+            f"() => Math.max(...[...document.querySelectorAll('{_CHART}')]"
+            ".map(chart => chart.getBoundingClientRect().bottom))"
+        )
+        clip = {"x": 0, "y": 0, "width": WIDTH, "height": int(bottom) + 16}
+        return self.page.screenshot(clip=clip)  # type: ignore[arg-type]
+
+
+_IS_DRAWN: Final = """charts =>
+    document.querySelectorAll('.dashboard-component-chart-holder .slice_container').length === charts
+    && !document.querySelector('.loading, [data-test=loading-indicator]')
+"""
+
+
+@contextmanager
+def logged_in(url: str, password: str, height: int) -> Iterator[Page]:
+    """Open a browser, and log in."""
+    executable = shutil.which("chromium")
+    assert executable, "there is no chromium: apt install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable,
+            args=[f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {_LOOPBACK}"],
+        )
+        page = browser.new_page(
+            viewport={"width": WIDTH, "height": height}, timezone_id="UTC", locale="en-GB"
+        )
+        page.set_default_timeout(_PATIENCE_MS)
+        page.goto(f"{url}/login/")
+        page.fill("input[name=username]", ADMIN)
+        page.fill("input[name=password]", password)
+        page.click("button[type=submit]")
+        page.wait_for_url(lambda where: "/login" not in where)
+        yield page
+        browser.close()
+
+
+def look(page: Page, url: str, name: str) -> Visit:
+    """Open a dashboard of the bundle, and wait until each of its charts is drawn."""
+    visit = Visit(name, page)
+    dashboard = documents("dashboards")[name]
+    charts = len(charts_of(dashboard))
+    page.unroute_all()
+    page.route("**/*", lambda route: _pass_or_stop(route, visit))
+    page.on("response", lambda response: _note(response, visit))
+    page.goto(f"{url}/superset/dashboard/{dashboard['slug']}/?standalone=1")
+    page.wait_for_function(_IS_DRAWN, arg=charts)
+    page.wait_for_timeout(2_000)  # Charts come in with a movement.
+    return visit
+
+
+def _pass_or_stop(route: Route, visit: Visit) -> None:
+    where = urlsplit(route.request.url)
+    if where.scheme in ("http", "https") and where.hostname != _LOOPBACK:
+        visit.foreign.add(str(where.hostname))
+        route.abort()
+    else:
+        route.continue_()
+
+
+def _note(response: Response, visit: Visit) -> None:
+    if urlsplit(response.url).path.rstrip("/") != _DATA:
+        return
+    form = json.loads(response.request.post_data or "{}").get("form_data", {})
+    if number := form.get("slice_id"):
+        visit.answers[int(number)] = response.json()

@@ -1,0 +1,81 @@
+"""The bundle for Superset fits the views, as far as it can be told without Superset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from tests.logins import as_reader
+from tests.superset import charts_of, documents, refreshed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHARTS: Final = documents("charts")
+DATASETS: Final = documents("datasets")
+DASHBOARDS: Final = documents("dashboards")
+BY_ID: Final = {dataset["uuid"]: dataset for dataset in DATASETS.values()}
+
+
+@pytest.fixture
+def reader(database: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(as_reader(database)) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_dataset_has_the_columns_and_comments_of_its_view(name: str, reader: psycopg.Connection) -> None:
+    """If not: DATABASE_URL=... python -m tests.superset."""
+    assert DATASETS[name] == refreshed(DATASETS[name], reader)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_what_a_dataset_computes_can_be_asked_by_a_reader(name: str, reader: psycopg.Connection) -> None:
+    dataset = DATASETS[name]
+    computed = [column["expression"] for column in dataset["columns"] if column["expression"]]
+    for expressions in (computed, [metric["expression"] for metric in dataset["metrics"]]):
+        asked = ", ".join(["1", *expressions])
+        reader.execute(f"SELECT {asked} FROM analytics.{dataset['table_name']}".encode())
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_chart_asks_for_what_its_dataset_has(name: str) -> None:
+    dataset = BY_ID[CHARTS[name]["dataset_uuid"]]
+    columns = {column["column_name"] for column in dataset["columns"]}
+    metrics = {metric["metric_name"] for metric in dataset["metrics"]}
+    params = CHARTS[name]["params"]
+    assert _named(params, "x_axis", "groupby", "groupby_b", "all_columns") <= columns
+    assert _named(params, "metric", "metrics", "metrics_b") <= metrics
+    assert {filter_["subject"] for filter_ in params["adhoc_filters"] if "subject" in filter_} <= columns
+
+
+def _named(params: dict[str, Any], *keys: str) -> set[str]:
+    values = (params[key] for key in keys if params.get(key))
+    return {name for value in values for name in ([value] if isinstance(value, str) else value)}
+
+
+def test_every_chart_is_on_a_dashboard() -> None:
+    placed = {chart for dashboard in DASHBOARDS.values() for chart in charts_of(dashboard)}
+    assert placed == {chart["uuid"] for chart in CHARTS.values()}
+
+
+def test_filters_ask_for_what_their_datasets_have() -> None:
+    filters = [
+        one for document in DASHBOARDS.values() for one in document["metadata"]["native_filter_configuration"]
+    ]
+    targets = [target for one in filters for target in one["targets"] if target]
+    assert targets
+    for target in targets:
+        columns = BY_ID[target["datasetUuid"]]["columns"]
+        assert target["column"]["name"] in {column["column_name"] for column in columns}
+
+
+def test_the_bundle_reads_views_alone_and_holds_no_secret() -> None:
+    assert {(dataset["schema"], dataset["sql"]) for dataset in DATASETS.values()} == {("analytics", None)}
+    (database,) = documents("databases").values()
+    address = urlsplit(database["sqlalchemy_uri"])
+    assert (address.username, address.password, address.hostname) == ("dashboard", None, "localhost")
+    assert not database["allow_dml"]
