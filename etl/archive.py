@@ -90,17 +90,22 @@ class Base(msgspec.Struct, frozen=True):
 
     `observation_id` is None if there is nothing to begin with, `lacking_at` the last observation that cannot
     be taken again, `is_pruned` whether that is because its body was dropped, and not for want of thresholds.
+    `jobs_at` is the last trusted reading of the jobs by then.
     """
 
     lacking_at: datetime
     is_pruned: bool
     observation_id: int | None
+    jobs_at: datetime | None = None
 
 
 def base_of(connection: Connection, project_id: int) -> Base | None:
     """Find where to begin; None: with the first observation."""
     row = _ask(connection, "archived_base", project_id=project_id).first()
-    return None if row is None else Base(row.lacking_at.astimezone(UTC), row.is_pruned, row.observation_id)
+    if row is None:
+        return None
+    jobs_at = None if row.jobs_at is None else row.jobs_at.astimezone(UTC)
+    return Base(row.lacking_at.astimezone(UTC), row.is_pruned, row.observation_id, jobs_at)
 
 
 def observations(connection: Connection, project_id: int, after: int) -> Iterator[Kept]:
@@ -168,7 +173,13 @@ def bodies(connection: Connection, kept: Kept) -> tuple[bytes, bytes | None]:
     Raises:
         DamagedError: One is not there, or is not what was received.
     """
-    lists = {one.subject: one for one in _answers(connection, kept) if one.outcome == "listed"}
+    values = {
+        "digest": kept.digest,
+        "jobs_digest": kept.jobs.digest if kept.jobs else None,
+        "observation_id": kept.observation_id,
+    }
+    answers = _ask(connection, "archived_bodies", **values).all()
+    lists = {one.subject: one for one in answers if one.outcome == "listed"}
     unpacked = {subject: _unpacked(one.digest, one.body) for subject, one in lists.items()}
     if "batch" not in unpacked:
         raise DamagedError("it does not say which body it received")

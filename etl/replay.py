@@ -35,10 +35,10 @@ from etl.difference import Fault, ProjectReplay, compare
 from etl.errors import PayloadError, SettingsError, StatementFailedError, UnknownProjectError
 from etl.guard import Belief, Surroundings
 from etl.observe import Observer
-from etl.parse import parse_batches
-from etl.records import Batch, Observation, ProjectState, Slug, Snapshot, Verdict
+from etl.parse import parse_batches, parse_jobs
+from etl.records import Batch, Job, JobsObservation, Moves, Observation, ProjectState, Slug, Snapshot, Verdict
 from etl.selection import ReadJobs
-from etl.sql import text_of
+from etl.sql import rendered
 from etl.store import PostgresLedger
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Replayer:
         """Give the replay the project as it stood where it begins; say why if that is nowhere."""
         base = base_of(connection, course.project_id)
         if base is None:
-            self._seed(course.project_id, None, Snapshot(()))
+            self._seed(course.project_id, None, _Shown(Snapshot(()), Snapshot(())))
             return None
         if base.observation_id is None:
             why = "were dropped by prune" if base.is_pruned else "come from runs that noted no thresholds"
@@ -135,13 +135,13 @@ class Replayer:
                 "shown all that was believed"
             )
         kept = next(observations(connection, course.project_id, base.observation_id - 1))
-        snapshot = _shown(connection, kept)
-        self._seed(course.project_id, kept, snapshot or Snapshot(()))
-        course.begin(kept, snapshot)
+        shown = _shown(connection, kept)
+        self._seed(course.project_id, kept, shown or _Shown(Snapshot(()), Snapshot(())))
+        course.begin(kept, base.jobs_at, shown)
         return None
 
     def _compared(self, connection: Connection, course: _Course) -> ProjectReplay:
-        cause, differing = compare(connection, SCHEMA, course.project_id, course.since, course.fault)
+        cause, differing = compare(connection, SCHEMA, course.project_id, course.after, course.fault)
         return ProjectReplay(
             workspace=course.slug.workspace,
             project=course.slug.project,
@@ -151,14 +151,16 @@ class Replayer:
             differing=differing,
         )
 
-    def _seed(self, project_id: int, base: Kept | None, snapshot: Snapshot[Batch]) -> None:
+    def _seed(self, project_id: int, base: Kept | None, shown: _Shown) -> None:
         values = {
             "project_id": project_id,
             "base": base.observation_id if base else None,
             "digest": base.digest if base else None,
-            "shown": msgspec.json.encode(snapshot.records).decode(),
+            "shown": msgspec.json.encode(shown.batches.records).decode(),
+            "jobs_digest": base.jobs.digest if base and base.jobs else None,
+            "jobs_shown": msgspec.json.encode(shown.jobs.records).decode(),
         }
-        self._writer.exec_driver_sql(text_of("replay_seed"), values)
+        self._writer.exec_driver_sql(rendered("replay_seed"), values)
 
     @contextmanager
     def _snapshot(self) -> Iterator[Connection]:
@@ -172,6 +174,13 @@ class Replayer:
 _PROJECTS: Final = "SELECT project_id, workspace, project FROM ledger.project ORDER BY workspace, project"
 
 
+class _Shown(msgspec.Struct, frozen=True):
+    """What the bodies of an observation show."""
+
+    batches: Snapshot[Batch]
+    jobs: Snapshot[Job]
+
+
 class _Course:
     """How far the replay of one project has come, and what was wrong on the way."""
 
@@ -179,6 +188,7 @@ class _Course:
         self.slug = slug
         self.project_id = project_id
         self.since: datetime | None = None
+        self.after: datetime | None = None
         self.count = 0
         self.fault: Fault | None = None
         self._ledger = ledger
@@ -188,32 +198,32 @@ class _Course:
         self._jobs_trusted_at: datetime | None = None
         self._believed: ProjectState | None = None
 
-    def begin(self, base: Kept, snapshot: Snapshot[Batch] | None) -> None:
+    def begin(self, base: Kept, jobs_at: datetime | None, shown: _Shown | None) -> None:
         """Begin after an observation that showed all that was believed, and see that it did."""
-        self.since = self._last_trusted_at = self._last_at = base.observed_at
+        self._last_trusted_at, self._jobs_trusted_at = base.observed_at, jobs_at
+        self.since = base.observed_at
+        # The jobs are read after the batches.
+        self.after = self._last_at = max(base.observed_at, jobs_at or base.observed_at)
         self._last_id = base.observation_id
-        wrong = "its body is not in the archive as it was received" if snapshot is None else None
-        wrong = wrong or self._amiss(base, snapshot or Snapshot(()))
+        lacking = "its body is not in the archive as it was received"
+        wrong = lacking if shown is None else self._amiss(base, shown)
         if wrong:
             self._blame(base, wrong)
 
-    def _amiss(self, base: Kept, snapshot: Snapshot[Batch]) -> str | None:
-        """Say how the history up to the base differs from what its body shows."""
+    def _amiss(self, base: Kept, shown: _Shown) -> str | None:
+        """Say how the history up to the base differs from what its bodies show."""
         observation = Observation(
             project_id=self.project_id,
             verdict=base.verdict,
             started_at=base.started_at,
             observed_at=base.observed_at,
+            jobs=JobsObservation(verdict=Verdict.CHANGED, at=base.observed_at),
         )
-        moves = self._ledger.preview(observation, snapshot, Belief()).moves
-        absent = self._ledger.known(self.project_id).listed - snapshot.present
-        if not moves.count and not absent:
-            return None
-        return (
-            "its body does not show what the history says of that time: "
-            f"{moves.entered + moves.returned} batches more, {len(absent)} less, "
-            f"{moves.changed + moves.renamed} otherwise"
-        )
+        moves = self._ledger.preview(observation, shown.batches, Belief()).moves
+        absent = self._ledger.known(self.project_id).listed - shown.batches.present
+        jobs_moves = self._ledger.preview_jobs(observation, shown.jobs, Belief()).jobs_moves
+        absent_jobs = self._ledger.known_jobs(self.project_id).listed - shown.jobs.present
+        return _unlike("batches", moves, absent) or _unlike("jobs", jobs_moves, absent_jobs)
 
     def follow(self, connection: Connection) -> bool:
         """Take again what was observed since; return whether there was anything."""
@@ -290,14 +300,25 @@ class _Course:
         self.fault = self.fault or Fault(kept.observation_id, what)
 
 
+def _unlike(what: str, moves: Moves, absent: frozenset[str]) -> str | None:
+    if not moves.count and not absent:
+        return None
+    return (
+        "its body does not show what the history says of that time: "
+        f"{moves.entered + moves.returned} {what} more, {len(absent)} less, "
+        f"{moves.changed + moves.renamed} otherwise"
+    )
+
+
 _PATIENCE_S: Final = 86_400.0
 """The archive answers at once; a run has to say until when it would wait."""
 
 
-def _shown(connection: Connection, kept: Kept) -> Snapshot[Batch] | None:
-    """Return what the body of an observation shows; None if it is not to be had any more."""
+def _shown(connection: Connection, kept: Kept) -> _Shown | None:
+    """Return what the bodies of an observation show; None if they are not to be had any more."""
     try:
-        return parse_batches(bodies(connection, kept)[0])
+        batches, jobs = bodies(connection, kept)
+        return _Shown(parse_batches(batches), Snapshot(()) if jobs is None else parse_jobs(jobs))
     except (DamagedError, PayloadError):
         return None
 

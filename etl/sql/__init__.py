@@ -18,7 +18,7 @@ from etl.sql.subjects import BATCH, JOB, Subject
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["BATCH", "JOB", "Statement", "Subject", "numbered", "statement", "text_of", "within"]
+__all__ = ["BATCH", "JOB", "Statement", "Subject", "numbered", "rendered", "statement", "text_of", "within"]
 
 
 class Statement(NamedTuple):
@@ -70,6 +70,11 @@ _TABLE = re.compile(r"\bledger\.(?=\w+\b(?!\())")
 def text_of(file: str) -> str:
     """Read one file as it is."""
     return (resources.files(__name__) / f"{file}.sql").read_text(encoding="utf-8")
+
+
+def rendered(file: str) -> str:
+    """Read a file that serves batches and jobs at once, its parameters left as they are."""
+    return _TEMPLATES.get_template(file).render(examined=(BATCH, JOB))
 
 
 # What is made here is SQL, of texts of our own, and no HTML.

@@ -11,12 +11,12 @@ lacking AS (
     INNER JOIN ledger.run
         ON run.run_id = observation.run_id
     WHERE observation.project_id = %(project_id)s
-        AND observation.parse_ms IS NOT NULL
+        AND (observation.parse_ms IS NOT NULL OR observation.jobs_changes IS NOT NULL)
         AND (
             run.guard IS NULL
             OR EXISTS (
                 SELECT FROM ledger.payload
-                WHERE payload.digest = observation.digest
+                WHERE payload.digest IN (observation.digest, observation.jobs_digest)
                     AND payload.body IS NULL
             )
             OR EXISTS (
@@ -33,19 +33,41 @@ lacking AS (
 SELECT
     lacking.observed_at AS lacking_at,
     lacking.is_pruned,
-    base.observation_id
+    base.observation_id,
+    jobs.jobs_at
 FROM lacking
 LEFT JOIN LATERAL (
     SELECT observation.observation_id
     FROM ledger.observation
     INNER JOIN ledger.payload
         ON payload.digest = observation.digest
+    LEFT JOIN ledger.payload AS jobs_payload
+        ON jobs_payload.digest = observation.jobs_digest
     WHERE observation.project_id = %(project_id)s
         AND observation.observation_id >= lacking.observation_id
         AND observation.verdict IN ('changed', 'unchanged')
         AND observation.is_settled
         AND payload.body IS NOT NULL
+        -- The jobs, too, where there are any: without a body nothing tells all of what they were.
+        AND (
+            observation.jobs IS NULL
+            OR (observation.jobs = 0 AND observation.jobs_settled)
+            OR (
+                observation.jobs_verdict IN ('changed', 'unchanged')
+                AND observation.jobs_settled
+                AND jobs_payload.body IS NOT NULL
+            )
+        )
     ORDER BY observation.observation_id
     LIMIT 1
 ) AS base
+    ON TRUE
+-- The last trusted reading of the jobs until then.
+LEFT JOIN LATERAL (
+    SELECT max(observation.jobs_at) AS jobs_at
+    FROM ledger.observation
+    WHERE observation.project_id = %(project_id)s
+        AND observation.observation_id <= base.observation_id
+        AND observation.jobs_verdict IN ('changed', 'unchanged')
+) AS jobs
     ON TRUE

@@ -1,7 +1,8 @@
 -- Find uneventful observations, and for each the one that it can be folded into: the last of its like.
 -- The beginning of `prune_fold`, and of what is said of it beforehand. Grain: one observation. Takes no lock.
 -- Alike are neighbours of one project and UTC day: unchanged ones that were not parsed and end no gap; failed
--- ones with the same kind of error; skipped ones with the same rule. Whatever else there is stands for itself,
+-- ones with the same kind of error; skipped ones with the same rule. What became of the jobs must be the same, and
+-- nothing that was compared. Whatever else there is stands for itself,
 -- and keeps those before it from those after it.
 WITH
 old AS (
@@ -21,9 +22,11 @@ old AS (
         CASE
             -- That a run died is told of the projects that it did not come to: it must be known which ones.
             WHEN run.ended_at IS NULL THEN NULL
+            WHEN observation.jobs_changes IS NOT NULL THEN NULL
             WHEN observation.verdict = 'unchanged'
                 AND observation.parse_ms IS NULL
-                AND observation.gap_reasons IS NULL THEN 'unchanged'
+                AND observation.gap_reasons IS NULL
+                THEN concat_ws(' ', 'unchanged', observation.jobs_verdict, observation.jobs_error_class)
             WHEN observation.verdict = 'failed' THEN 'failed: ' || observation.error_class
             WHEN observation.verdict = 'skipped' THEN 'skipped: ' || coalesce(observation.rule, '')
         END AS kind

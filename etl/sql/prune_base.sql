@@ -14,6 +14,16 @@ base AS (
             AND observation.verdict IN ('changed', 'unchanged')
             AND observation.is_settled
             AND observation.digest IS NOT NULL
+            -- The jobs, too, where there are any: without a body nothing tells all of what they were.
+            AND (
+                observation.jobs IS NULL
+                OR (observation.jobs = 0 AND observation.jobs_settled)
+                OR (
+                    observation.jobs_verdict IN ('changed', 'unchanged')
+                    AND observation.jobs_settled
+                    AND observation.jobs_digest IS NOT NULL
+                )
+            )
             AND observation.observed_at <= %(until)s::timestamptz
         ORDER BY observation.observed_at DESC
         LIMIT 1

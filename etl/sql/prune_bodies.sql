@@ -9,6 +9,13 @@ needed AS (
         AND observation.observed_at >= base.observed_at
     WHERE observation.digest IS NOT NULL
     UNION
+    SELECT observation.jobs_digest
+    FROM base
+    INNER JOIN ledger.observation
+        ON observation.project_id = base.project_id
+        AND observation.observed_at >= base.observed_at
+    WHERE observation.jobs_digest IS NOT NULL
+    UNION
     SELECT look_up.digest
     FROM base
     INNER JOIN ledger.observation

@@ -5,7 +5,8 @@ WITH
 come AS (
     SELECT
         observation.observation_id,
-        observation.digest
+        observation.digest,
+        observation.jobs_digest
     FROM ledger.project
     LEFT JOIN unnest(
         %(project_ids)s::integer[],
@@ -18,6 +19,9 @@ come AS (
 ),
 needed AS (
     SELECT come.digest
+    FROM come
+    UNION
+    SELECT come.jobs_digest
     FROM come
     UNION
     SELECT look_up.digest

@@ -3,6 +3,7 @@
 doomed AS (
     SELECT
         reject.observation_id,
+        reject.subject,
         reject.position,
         pg_column_size(reject.*) AS bytes
     FROM ledger.reject
@@ -13,6 +14,7 @@ doomed AS (
         AND base.observed_at > observation.observed_at
     ORDER BY
         reject.observation_id,
+        reject.subject,
         reject.position
     LIMIT %(most)s::integer
 )

@@ -4,6 +4,7 @@ dropped AS (
     DELETE FROM ledger.reject
     USING doomed
     WHERE reject.observation_id = doomed.observation_id
+        AND reject.subject = doomed.subject
         AND reject.position = doomed.position
 )
 SELECT

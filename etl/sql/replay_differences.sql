@@ -6,9 +6,9 @@ differing AS (
     SELECT
         coalesce(live.place, replayed.place) AS place,
         coalesce(live.key, replayed.key) AS key,
-        -- A batch may have been left as it was on either side, and where they part is not before the other one.
+        -- A batch or job may have been left as it was on either side, and where they part is not before the other one.
         CASE
-            WHEN live.place = 'batch' THEN greatest(replayed.at, live.at)
+            WHEN live.place IN ('batch', 'job') THEN greatest(replayed.at, live.at)
             ELSE coalesce(replayed.at, live.at)
         END AS at,
         live.doc AS live,
@@ -55,7 +55,11 @@ LEFT JOIN LATERAL (
     FROM ledger.observation
     WHERE observation.project_id = %(project_id)s
         AND observation.observed_at <= first_differing.at
-        AND (observation.parse_ms IS NOT NULL OR observation.verdict IN ('changed', 'suspect'))
+        AND (
+            observation.parse_ms IS NOT NULL
+            OR observation.verdict IN ('changed', 'suspect')
+            OR observation.jobs_changes IS NOT NULL
+        )
     ORDER BY observation.observed_at DESC
     LIMIT 1
 ) AS seen
@@ -63,6 +67,6 @@ LEFT JOIN LATERAL (
 ORDER BY
     first_differing.at,
     array_position(
-        ARRAY['observation', 'reject', 'batch_change', 'batch', 'project_day', 'project'],
+        ARRAY['observation', 'reject', 'batch_change', 'job_change', 'batch', 'job', 'project_day', 'project'],
         first_differing.place
     )

@@ -20,18 +20,44 @@ SELECT
         'batches_returned', observation.batches_returned,
         'images_delta', observation.images_delta,
         'num_jobs_delta', observation.num_jobs_delta,
-        'body_bytes', observation.body_bytes,
-        'digest', observation.digest,
-        'is_settled', observation.is_settled
+        'body_bytes', CASE WHEN observation.parse_ms IS NOT NULL THEN observation.body_bytes END,
+        'digest', CASE WHEN observation.parse_ms IS NOT NULL THEN observation.digest END,
+        'is_settled', observation.is_settled,
+        'jobs_verdict', observation.jobs_verdict,
+        'jobs_rule', observation.jobs_rule,
+        'jobs_at', observation.jobs_at,
+        'jobs_previous_at', observation.jobs_previous_at,
+        'jobs', observation.jobs,
+        'job_images', observation.job_images,
+        'annotated', observation.annotated,
+        'approved', observation.approved,
+        'rejected', observation.rejected,
+        'jobs_changes', observation.jobs_changes,
+        'jobs_body_bytes', CASE WHEN observation.jobs_changes IS NOT NULL THEN observation.jobs_body_bytes END,
+        'jobs_digest', CASE WHEN observation.jobs_changes IS NOT NULL THEN observation.jobs_digest END,
+        'jobs_settled', observation.jobs_settled,
+        'intake', observation.intake,
+        'moved', observation.moved,
+        'assigned', observation.assigned,
+        'unassigned', observation.unassigned,
+        'removed', observation.removed
+    ) || jsonb_build_object(
+        'annotated_work', observation.annotated_work,
+        'approved_work', observation.approved_work,
+        'rejected_work', observation.rejected_work
     ) AS doc
 FROM ledger.observation
 WHERE observation.project_id = %(project_id)s
     AND observation.observed_at > %(since)s::timestamptz
-    AND (observation.parse_ms IS NOT NULL OR observation.verdict IN ('changed', 'suspect'))
+    AND (
+        observation.parse_ms IS NOT NULL
+        OR observation.verdict IN ('changed', 'suspect')
+        OR observation.jobs_changes IS NOT NULL
+    )
 UNION ALL
 SELECT
     'reject',
-    observation.run_id || ' ' || reject.position,
+    concat_ws(' ', observation.run_id, reject.subject, reject.position),
     observation.observed_at,
     to_jsonb(reject) - 'observation_id'
 FROM ledger.reject
@@ -61,6 +87,26 @@ FROM ledger.batch
 WHERE batch.project_id = %(project_id)s
 UNION ALL
 SELECT
+    'job_change',
+    job_change.job_id || ' ' || coalesce(observation.run_id::text, 'of no run'),
+    job_change.observed_at,
+    to_jsonb(job_change) - 'observation_id' - 'project_id'
+FROM ledger.job_change
+LEFT JOIN ledger.observation
+    ON observation.observation_id = job_change.observation_id
+    AND observation.project_id = job_change.project_id
+WHERE job_change.project_id = %(project_id)s
+    AND job_change.observed_at > %(since)s::timestamptz
+UNION ALL
+SELECT
+    'job',
+    job.job_id,
+    greatest(job.changed_at, job.missing_since, job.unlisted_since, job.carried_since, job.gone_at),
+    to_jsonb(job) - 'project_id'
+FROM ledger.job
+WHERE job.project_id = %(project_id)s
+UNION ALL
+SELECT
     'project_day',
     project_day.day::text,
     (project_day.day + 1)::timestamp AT TIME ZONE 'UTC' - INTERVAL '1 microsecond',
@@ -78,7 +124,16 @@ SELECT
         'num_jobs', project.num_jobs,
         'digest', project.digest,
         'is_settled', project.is_settled,
-        'loss_suspected_since', project.loss_suspected_since
+        'loss_suspected_since', project.loss_suspected_since,
+        'jobs_since', project.jobs_since,
+        'jobs', project.jobs,
+        'job_images', project.job_images,
+        'annotated', project.annotated,
+        'approved', project.approved,
+        'rejected', project.rejected,
+        'jobs_digest', project.jobs_digest,
+        'jobs_settled', project.jobs_settled,
+        'jobs_loss_suspected_since', project.jobs_loss_suspected_since
     )
 FROM ledger.project
 WHERE project.project_id = %(project_id)s

@@ -77,7 +77,7 @@ def test_an_empty_list_that_lasts_is_cross_examined_and_then_believed(
     assert len(scene.looked_up()) == 8
     witnesses = [path for _, path, _ in scene.source.replies if path.startswith(f"/{DRONES}/batches/")]
     assert len(witnesses) == 1
-    assert report.requests == 1 + 1 + 8
+    assert report.requests == 1 + 1 + 8 + 1  # The list, the witness, the look-ups, the jobs.
     assert scene.there() == {
         batch_id: batch.images for batch_id, batch in scene.world.project(DRONES).batches.items()
     }
