@@ -198,6 +198,17 @@ def _people() -> tuple[Column[Any], ...]:
     )
 
 
+def _in_order_of_time(table: str) -> Index:
+    """Find a stretch of time in what is only appended, by a summary of its pages that costs little."""
+    return Index(
+        f"ix_{table}_observed_at",
+        "observed_at",
+        postgresql_using="brin",
+        # Or what was appended since the last vacuum would have to be looked through.
+        postgresql_with={"autosummarize": "on"},
+    )
+
+
 _SUBJECT: Final = "subject IN ('batch', 'job')"
 
 
@@ -472,6 +483,14 @@ observation: Final = Table(
         "jobs_at",
         postgresql_where=text("jobs_verdict IN ('changed', 'unchanged')"),
     ),
+    Index(
+        "ix_observation_jobs_untrusted",
+        "project_id",
+        "observed_at",
+        postgresql_where=text("jobs_verdict IN ('failed', 'suspect')"),
+    ),
+    # Moves are few, and looked for among all observations.
+    Index("ix_observation_moved", "project_id", "observed_at", postgresql_where=text("moved > 0")),
     CheckConstraint("verdict IN ('changed', 'unchanged', 'suspect', 'failed', 'skipped')", name="verdict"),
     CheckConstraint(
         "(rule IS NOT NULL) = (verdict = 'suspect') OR (verdict = 'skipped' AND rule IN ('held', 'stopped'))",
@@ -555,6 +574,7 @@ batch_change: Final = Table(
     ),
     PrimaryKeyConstraint("project_id", "batch_id", "observation_id"),
     CheckConstraint("kind IN ('entered', 'changed', 'renamed', 'left', 'returned')", name="kind"),
+    _in_order_of_time("batch_change"),
     CheckConstraint("changed_after < observed_at", name="interval"),
     comment="One change of one batch against the last trusted observation of it. Append-only.",
 )
@@ -619,6 +639,7 @@ job_change: Final = Table(
     ),
     PrimaryKeyConstraint("project_id", "job_id", "observation_id"),
     CheckConstraint("kind IN ('entered', 'changed', 'renamed', 'left', 'returned')", name="kind"),
+    _in_order_of_time("job_change"),
     CheckConstraint("changed_after < observed_at", name="interval"),
     comment="One change of one annotation job against the last trusted reading of it. Append-only.",
 )
