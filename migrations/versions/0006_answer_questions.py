@@ -12,7 +12,7 @@ branch_labels = None
 depends_on = None
 
 _VIEWS = Path(__file__).parents[1] / "views"
-_CHANGED = {"observation": 3, "project": 2, "project_daily": 2}
+_CHANGED = {"observation": 3, "project": 2, "project_daily": 2, "freshness": 2}
 """Which version each of them becomes; the one before it is restored on the way back."""
 
 # In the order in which they build on one another.

@@ -456,6 +456,24 @@ def test_a_share_is_that_of_its_days_and_neither_pauses_nor_delays_of_others_cou
     assert week == pytest.approx(1 - 18.5 / (72 - 4), abs=0.001)
 
 
+def test_what_was_late_when_a_pause_began_was_late_until_then(today: Scene) -> None:
+    today.run(0)
+    today.run(60, projects=["acme/*", "!acme/cars"])
+    today.run(71.9, projects=["acme/*", "!acme/cars"])
+    ((day, week),) = today.ask("SELECT kept_1d, kept_7d FROM analytics.freshness WHERE project = 'cars'")
+    # Nothing is promised since the sixtieth hour; until then the first hour and a half were kept.
+    assert day == pytest.approx(0, abs=0.001)
+    assert week == pytest.approx(1.5 / 60, abs=0.001)
+
+
+def test_a_share_is_never_less_than_none(today: Scene) -> None:
+    today.run(0)
+    today.run(6, projects=["acme/*", "!acme/cars"])
+    today.run(71.9)
+    ((day,),) = today.ask("SELECT kept_1d FROM analytics.freshness WHERE project = 'cars'")
+    assert 0 <= day <= 1
+
+
 def test_a_failure_makes_no_number_fresh(today: Scene) -> None:
     read_at = today.run(0)
     today.run(1, Fault.status(500))
