@@ -40,7 +40,8 @@ batch_shift AS (
         WHERE delta.images_delta <> 0
     ) AS changed
 ),
--- The same of the project. What else left batches while as much entered others likely moved. Grain: one row.
+-- The same of the project. What else left batches while as much entered others likely moved. Grain: one row; none
+-- if nothing was compared, or with nothing.
 flow AS (
     SELECT
         shifted.gained - least(shifted.gained, shifted.lost) AS intake,
@@ -67,10 +68,10 @@ flow AS (
         0 AS assigned,
         0 AS unassigned,
         0 AS removed
-    WHERE %(previous_at)s::timestamptz IS NOT NULL
+    WHERE FALSE
 ),
 {% endif %}
--- How much further the jobs that are there have come. Grain: one row; none if they were compared with nothing.
+-- How much further the jobs that are there have come. Grain: one row; none if nothing was compared, or with nothing.
 work AS (
     SELECT
 {% if JOB in examined %}
@@ -84,7 +85,6 @@ work AS (
         0 AS annotated,
         0 AS approved,
         0 AS rejected
-    WHERE %(jobs_previous_at)s::timestamptz IS NOT NULL
-        AND %(jobs_verdict)s::text = 'unchanged'
+    WHERE FALSE
 {% endif %}
 )

@@ -105,15 +105,7 @@ INSERT INTO ledger.observation (
     rejected,
     jobs_error_class,
     jobs_error,
-    jobs_settled,
-    intake,
-    moved,
-    assigned,
-    unassigned,
-    removed,
-    annotated_work,
-    approved_work,
-    rejected_work
+    jobs_settled
 )
 SELECT
     %(run_id)s,
@@ -156,15 +148,7 @@ SELECT
     believed.rejected,
     incoming.jobs_error_class,
     incoming.jobs_error,
-    project.jobs_settled,
-    flow.nothing,
-    flow.nothing,
-    flow.nothing,
-    flow.nothing,
-    flow.nothing,
-    work.nothing,
-    work.nothing,
-    work.nothing
+    project.jobs_settled
 FROM incoming
 INNER JOIN ledger.project
     ON project.project_id = incoming.project_id
@@ -173,17 +157,6 @@ LEFT JOIN ledger.project AS believed
     ON believed.project_id = incoming.project_id
     AND believed.jobs_since IS NOT NULL
     AND incoming.batches IS NOT NULL
--- What is the same as before was compared, and nothing flowed; what is not known flowed nowhere.
-LEFT JOIN LATERAL (
-    SELECT 0 AS nothing
-    WHERE incoming.verdict = 'unchanged'
-        AND incoming.previous_at IS NOT NULL
-) AS flow ON TRUE
-LEFT JOIN LATERAL (
-    SELECT 0 AS nothing
-    WHERE incoming.jobs_verdict = 'unchanged'
-        AND incoming.jobs_previous_at IS NOT NULL
-) AS work ON TRUE
 LEFT JOIN LATERAL (
     SELECT
         stretch.gap_reasons,

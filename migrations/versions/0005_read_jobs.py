@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -17,6 +19,8 @@ _CHECKS = {
     "jobs_error": "(jobs_error_class IS NOT NULL) = (jobs_verdict = 'failed')",
     "jobs_previous": "jobs_previous_at < jobs_at",
 }
+
+_VIEWS = Path(__file__).parents[1] / "views"
 
 _KEYS = {"look_up": "record_id", "reject": "position"}
 _OLD_KEYS = {"look_up": "batch_id", "reject": "position"}
@@ -37,15 +41,85 @@ def upgrade() -> None:
     _widen_project()
     _widen_observation()
     _widen_project_day()
+    _backfill()
+    op.execute(_invariants(3))
 
 
 def downgrade() -> None:
+    op.execute("DROP VIEW analytics.invariant_violation")
     for table, columns in _ADDED.items():
         for column in columns:
             op.drop_column(table, column, schema="ledger")
     _narrow_evidence()
     op.drop_table("job_change", schema="ledger")
     op.drop_table("job", schema="ledger")
+    op.execute(_invariants(2).replace("CREATE OR REPLACE VIEW", "CREATE VIEW", 1))
+
+
+def _invariants(version: int) -> str:
+    return (_VIEWS / "invariant_violation" / f"{version:03}.sql").read_text()
+
+
+def _backfill() -> None:
+    """Say of the observations that are there already what flowed, as far as batches alone tell it."""
+    op.execute(_FLOWS)
+    op.execute(_DAYS)
+
+
+_FLOWS = """
+UPDATE ledger.observation SET
+    intake = flow.gained - least(flow.gained, flow.lost),
+    moved = least(flow.gained, flow.lost),
+    assigned = flow.assigned,
+    unassigned = flow.unassigned,
+    removed = flow.lost - least(flow.gained, flow.lost)
+FROM (
+    SELECT
+        examined.observation_id,
+        coalesce(sum(change.images_delta) FILTER (WHERE change.images_delta > 0 AND change.num_jobs_delta >= 0), 0)
+            AS gained,
+        coalesce(-sum(change.images_delta) FILTER (WHERE change.images_delta < 0 AND change.num_jobs_delta <= 0), 0)
+            AS lost,
+        coalesce(-sum(change.images_delta) FILTER (WHERE change.images_delta < 0 AND change.num_jobs_delta > 0), 0)
+            AS assigned,
+        coalesce(sum(change.images_delta) FILTER (WHERE change.images_delta > 0 AND change.num_jobs_delta < 0), 0)
+            AS unassigned
+    FROM ledger.observation AS examined
+    LEFT JOIN ledger.batch_change AS change
+        ON change.observation_id = examined.observation_id
+        AND change.project_id = examined.project_id
+    WHERE examined.previous_at IS NOT NULL
+        AND (examined.parse_ms IS NOT NULL OR examined.verdict IN ('changed', 'suspect'))
+    GROUP BY examined.observation_id
+) AS flow
+WHERE observation.observation_id = flow.observation_id
+"""
+
+_DAYS = """
+UPDATE ledger.project_day SET
+    intake = flow.intake,
+    moved = flow.moved,
+    assigned = flow.assigned,
+    unassigned = flow.unassigned,
+    removed = flow.removed
+FROM (
+    SELECT
+        observation.project_id,
+        (observation.observed_at AT TIME ZONE 'UTC')::date AS day,
+        sum(observation.intake) AS intake,
+        sum(observation.moved) AS moved,
+        sum(observation.assigned) AS assigned,
+        sum(observation.unassigned) AS unassigned,
+        sum(observation.removed) AS removed
+    FROM ledger.observation
+    WHERE observation.intake IS NOT NULL
+    GROUP BY
+        observation.project_id,
+        (observation.observed_at AT TIME ZONE 'UTC')::date
+) AS flow
+WHERE project_day.project_id = flow.project_id
+    AND project_day.day = flow.day
+"""
 
 
 _ADDED = {
