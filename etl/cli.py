@@ -306,6 +306,20 @@ def export(  # noqa: PLR0913 - one argument for each option.
     return exporting.export(_session(context), wish, format_of(format_, output), output)
 
 
+@app.command(epilog=examples("dictionary"))
+def dictionary(
+    context: typer.Context,
+    view: Annotated[str, typer.Argument(metavar="[VIEW]", help="One of them, column by column.")] = "",
+    *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print it as a page of documents.")] = False,
+    json: Json = False,
+) -> int:
+    """Say what every view and column means."""
+    from etl.commands import dictionary as meanings
+
+    return meanings.show(_session(context), view, is_markdown=markdown, is_json=json)
+
+
 @app.command(epilog=examples("verify"))
 def verify(context: typer.Context, *, json: Json = False) -> int:
     """Check that the books balance; say what does not."""

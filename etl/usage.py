@@ -20,6 +20,7 @@ from etl.commands.queries.history import BatchHistory, ProjectHistory
 from etl.commands.queries.past import Past
 from etl.commands.queries.status import Status
 from etl.commands.queries.verify import Verification
+from etl.dictionary import Relation
 from etl.difference import Replay
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ _DOCUMENTS: Final[dict[str, tuple[type[msgspec.Struct], bool]]] = {
     "history … --at": (Past, False),
     "diff": (Diff, False),
     "explain": (Explanation, False),
+    "dictionary": (Relation, True),
     "verify": (Verification, False),
     "replay": (Replay, False),
 }

@@ -34,6 +34,12 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("batchledger demo", "two weeks of a simulated workspace in ten seconds"),
             ("batchledger demo --keep /tmp/ledger", "keep its database to look around in"),
         ),
+        "dictionary": (
+            ("batchledger dictionary", "which views and functions there are, and what a row of each is"),
+            ("batchledger dictionary batch", "every column: unit, meaning, what NULL means, an example"),
+            ("batchledger dictionary --json", "all of it for a script"),
+            ("batchledger dictionary --markdown", "all of it as a page"),
+        ),
         "diff": (
             ("batchledger diff acme/cars yesterday now", "what changed since yesterday's midnight"),
             ("batchledger diff acme/cars -7d", "what changed in the last seven days"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 import pytest
 import typer
+from sqlalchemy import text
 
 from etl import __version__, errors
 from etl.cli import app
@@ -18,7 +19,7 @@ from etl.commands.manual import EXAMPLES, EXIT_CODES
 from etl.commands.story import Story
 from etl.config import fields, variable_of
 from etl.database import connect
-from etl.dictionary import dictionary
+from etl.dictionary import dictionary, relations
 from etl.report import PARTIAL
 from etl.simulator import Simulator
 from etl.usage import commands
@@ -80,7 +81,67 @@ def _columns(database: str) -> list[tuple[str, str]]:
 
 def _has_meaning(page: str, view: str, column: str) -> bool:
     section = page.partition(f"### `analytics.{view}`\n")[2].partition("\n### ")[0]
-    return re.search(rf"^\| `{column}` \| [^|]+ \| [A-Za-z][^|]*[.] \|$", section, re.MULTILINE) is not None
+    row = rf"^\| `{column}` \| [^|]+ \| [^|]* \| [A-Za-z][^|]*[.] \| [^|]* \| [^|]* \|$"
+    return re.search(row, section, re.MULTILINE) is not None
+
+
+def test_every_view_and_function_says_what_a_row_is(database: str) -> None:
+    with connect(database) as connection:
+        found = relations(connection)
+
+    assert [one.name for one in found if not re.match(r"(One|The one) [^.]+\.( |$)", one.grain)] == []
+
+
+def test_every_column_that_holds_nothing_somewhere_says_what_that_means(
+    ledger: PostgresLedger, database: str
+) -> None:
+    _tell_the_story(ledger)
+    with connect(database) as connection:
+        views = [one for one in relations(connection) if one.kind == "view"]
+        silent = [
+            (view.name, column.name)
+            for view in views
+            for column in view.columns
+            if column.null is None and connection.scalar(text(_NOTHING.format(column.name, view.name)))
+        ]
+
+    assert silent == []
+
+
+_NOTHING: Final = 'SELECT EXISTS (SELECT FROM analytics."{1}" WHERE "{0}" IS NULL)'
+
+
+def test_every_number_has_its_unit_but_those_that_only_name_or_order_something(database: str) -> None:
+    with connect(database) as connection:
+        without = {
+            column.name
+            for one in relations(connection)
+            for column in one.columns
+            if column.type in _NUMBERS and column.unit is None
+        }
+
+    assert without <= {"age_order", "http_status", "observation_id", "run_id", *_COUNTS}
+
+
+_NUMBERS: Final = ("bigint", "double precision", "integer", "numeric", "real", "smallint")
+_COUNTS: Final = ("changed", "failed", "skipped", "span_count", "suspect", "unchanged")
+"""Counts of observations, as their meanings say."""
+
+
+def test_every_view_of_which_the_demonstration_has_rows_has_examples_that_it_could_hold(
+    ledger: PostgresLedger, database: str
+) -> None:
+    _tell_the_story(ledger)
+    with connect(database) as connection:
+        for one in relations(connection):
+            examples = {column.name: column.example for column in one.columns if column.example is not None}
+            for column in one.columns:
+                kind = column.type if column.name in examples else "text"
+                connection.execute(text(f"SELECT CAST(:example AS {kind})"), {"example": column.example})
+            if one.kind == "view" and connection.scalar(text(f"SELECT EXISTS (TABLE analytics.{one.name})")):
+                assert examples.keys() >= {one.columns[0].name}, (
+                    "run: python docs/reference/examples.py, then python -m etl.dictionary"
+                )
 
 
 # What is written by hand

@@ -231,7 +231,7 @@ def test_csv_tells_nothing_from_an_empty_text(database: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["PGCLIENTENCODING", "PGDATESTYLE", "PGTZ"])
-def test_no_setting_of_the_environment_changes_what_is_written(life: Life, tmp_path: Path, name: str) -> None:
+def test_no_setting_of_the_environment_changes_what_is_written(life: Life, name: str) -> None:
     strange = {"PGCLIENTENCODING": "LATIN1", "PGDATESTYLE": "German", "PGTZ": "Asia/Kathmandu"}
     life.project.upload(name="Füße 😀", images=1)
     life.hour(1)
@@ -362,12 +362,26 @@ def many(new_database: Any) -> Any:
 
 
 MANY_ROWS: Final[tuple[LiteralString, ...]] = (
-    "CREATE FUNCTION ledger.slowly(n bigint) RETURNS bigint LANGUAGE plpgsql AS "
-    "'BEGIN PERFORM pg_sleep(0.001); RETURN n; END'",
-    "CREATE VIEW analytics.slow AS SELECT ledger.slowly(n) AS n, repeat('x', 1000) AS told "
-    "FROM generate_series(1, 1000000) AS n",
-    "CREATE TABLE ledger.many AS SELECT n, 'batch ' || n AS name, now() AS at, repeat(md5(n::text), 8) AS told, "
-    "ARRAY[n::text] AS tags, jsonb_build_object('n', n) AS extra FROM generate_series(1, 200000) AS n",
+    """
+    CREATE FUNCTION ledger.slowly(n bigint) RETURNS bigint LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_sleep(0.001); RETURN n; END'
+    """,
+    """
+    CREATE VIEW analytics.slow AS
+    SELECT ledger.slowly(n) AS n, repeat('x', 1000) AS told
+    FROM generate_series(1, 1000000) AS n
+    """,
+    """
+    CREATE TABLE ledger.many AS
+    SELECT
+        n,
+        'batch ' || n AS name,
+        now() AS at,
+        repeat(md5(n::text), 8) AS told,
+        ARRAY[n::text] AS tags,
+        jsonb_build_object('n', n) AS extra
+    FROM generate_series(1, 200000) AS n
+    """,
     "CREATE VIEW analytics.many AS SELECT * FROM ledger.many",
 )
 
@@ -479,8 +493,8 @@ def test_a_pipe_with_a_name_is_written_to_and_stays_one(life: Life, tmp_path: Pa
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
 def test_a_reader_that_stops_early_is_no_error_to_talk_of(many: str, form: str) -> None:
     command = [*PROGRAM, "export", "many", "--format", form]
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=_environ(many), **streams) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=_environ(many), stdout=pipe, stderr=pipe) as process:
         assert process.stdout
         assert process.stderr
         process.stdout.read(10)

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import text
 
 from etl.database import connect
-from etl.errors import UnknownProjectError
+from etl.errors import UnknownProjectError, UnknownViewError
 from etl.records import Slug
 
 if TYPE_CHECKING:
@@ -138,6 +138,15 @@ def require_batch(connection: Connection, slug: Slug, batch_id: str) -> None:
         )
 
 
-def _near(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.75)
+def unknown(what: str, name: str, known: Collection[str]) -> UnknownViewError:
+    """Say that there is no view, function or column of that name, and which ones are near."""
+    remedies = (
+        "run `batchledger migrate`; it has no schema yet",
+        "`batchledger dictionary` lists what there is",
+    )
+    return UnknownViewError(f"{what} {name!r}{_near(name, known, 0.5)}", remedy=remedies[bool(known)])
+
+
+def _near(name: str, known: Collection[str], cutoff: float = 0.75) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=cutoff)
     return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -13,12 +12,13 @@ from psycopg.errors import InsufficientPrivilege, QueryCanceled
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from etl.commands.instants import Span
+from etl.commands.queries import unknown
 from etl.database import denied, given_up, unavailable
-from etl.errors import SettingsError, UnknownViewError
+from etl.errors import SettingsError
 from etl.records import Slug
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy import Connection
 
@@ -127,11 +127,13 @@ WHERE relnamespace = to_regnamespace('analytics')
 _FUNCTIONS: Final = """
 SELECT
     proname,
+    -- Of several of one name the last one counts: it can be told the most.
     coalesce(proargnames[1:pronargs - pronargdefaults], '{}'),
     coalesce(proargnames[pronargs - pronargdefaults + 1:pronargs], '{}')
 FROM pg_proc
 WHERE pronamespace = to_regnamespace('analytics')
     AND proretset
+ORDER BY pronargs
 """
 
 
@@ -141,7 +143,7 @@ def _source(pg: psycopg.Connection, wish: Wish) -> _Source:
     if wish.view in functions:
         return _call(wish, functions[wish.view])
     if wish.view not in views:
-        raise _unknown("schema analytics has no view", wish.view, {*views, *functions})
+        raise unknown("schema analytics has no view", wish.view, {*views, *functions})
     if wish.at is not None:
         can = sorted(name for name, one in functions.items() if "at" in one.required)
         raise SettingsError(
@@ -187,17 +189,6 @@ def _arguments(wish: Wish) -> Mapping[str, Any]:
     }
 
 
-def _unknown(what: str, name: str, known: Collection[str]) -> UnknownViewError:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    meant = f"; did you mean {' or '.join(near)}?" if near else ""
-    return UnknownViewError(
-        f"{what} {name!r}{meant}",
-        remedy="`batchledger dictionary` lists what there is"
-        if known
-        else "run `batchledger migrate`; the database has no schema yet",
-    )
-
-
 # Which part
 
 
@@ -210,7 +201,7 @@ def _chosen(wish: Wish, columns: tuple[Column, ...]) -> tuple[Column, ...]:
     known = {column.name: column for column in columns}
     for name in wish.columns:
         if name not in known:
-            raise _unknown(f"{wish.view} has no column", name, known)
+            raise unknown(f"{wish.view} has no column", name, known)
     return tuple(known[name] for name in dict.fromkeys(wish.columns)) or columns
 
 
