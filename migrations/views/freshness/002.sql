@@ -86,5 +86,5 @@ COMMENT ON COLUMN analytics.freshness.age_s IS 'Seconds since then; NULL: there 
 COMMENT ON COLUMN analytics.freshness.max_age_s IS 'The promise: the age in seconds that it should never exceed; NULL: nothing is promised.';
 COMMENT ON COLUMN analytics.freshness.is_kept IS 'Whether the promise is kept now; NULL: nothing is promised, or the project is paused.';
 COMMENT ON COLUMN analytics.freshness.kept_1d IS 'Share of the last day (0 to 1) in which it was kept, as promised at the time; NULL: nothing is promised, or the project was paused all the time.';
-COMMENT ON COLUMN analytics.freshness.kept_7d IS 'The same for the last 7 days.';
-COMMENT ON COLUMN analytics.freshness.kept_30d IS 'The same for the last 30 days.';
+COMMENT ON COLUMN analytics.freshness.kept_7d IS 'The same for the last 7 days; NULL as for kept_1d.';
+COMMENT ON COLUMN analytics.freshness.kept_30d IS 'The same for the last 30 days; NULL as for kept_1d.';
