@@ -14,6 +14,7 @@ machines are shared and noisy.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import statistics
 import sys
@@ -82,16 +83,21 @@ class Plan(NamedTuple):
 def main() -> None:
     """Fill a ledger if it is empty, ask everything, print the table."""
     arguments = _arguments()
+    if arguments.table:
+        print(
+            "\n".join(_markdown([json.loads(path.read_text(encoding="utf-8")) for path in arguments.table]))
+        )
+        return
     with _database(arguments) as uri:
         written = _filled(uri, arguments)
         if written is not None:
             _tell(written)
         timings = list(_measured(uri, arguments))
     timings.sort(key=lambda timing: (timing.scope, timing.question.where))
-    if arguments.markdown:
-        print("\n".join(_markdown(timings)))
-    else:
-        _print(timings)
+    if arguments.save:
+        told = {"size": arguments.size, "timings": [timing._asdict() for timing in timings]}
+        arguments.save.write_text(json.dumps(told), encoding="utf-8")
+    _print(timings)
 
 
 def _arguments() -> argparse.Namespace:
@@ -112,7 +118,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--plans", action="store_true", help="print the whole plans of those that are too slow"
     )
-    parser.add_argument("--markdown", action="store_true", help="print the table in Markdown")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep what was measured, for --table")
+    parser.add_argument(
+        "--table", type=Path, nargs="+", metavar="FILE", help="print Markdown of what was kept"
+    )
     return parser.parse_args()
 
 
@@ -144,7 +153,20 @@ def _filled(uri: str, arguments: argparse.Namespace) -> Written | None:
         days = progress.add_task(f"writing a {arguments.size} ledger", total=None)
         written = writer.write(lambda done, total: progress.update(days, completed=done, total=total))
     writer.close()
+    if arguments.size == "small":
+        _require_balance(uri)
     return written
+
+
+def _require_balance(uri: str) -> None:
+    """Make sure that the books balance; larger ones are written by the same statements."""
+    with psycopg.connect(uri) as connection:
+        query = (
+            "SELECT invariant, count(*), min(detail) FROM analytics.invariant_violation GROUP BY invariant"
+        )
+        found = connection.execute(query).fetchall()
+    if found:
+        raise SystemExit(f"the books do not balance: {found}")
 
 
 def _tell(written: Written) -> None:
@@ -307,11 +329,33 @@ def _print(timings: list[Timing]) -> None:
     Console(width=200).print(table)
 
 
-def _markdown(timings: list[Timing]) -> Iterator[str]:
-    yield f"| {' | '.join(_COLUMNS)} |"
-    yield f"| {' | '.join('---' for _ in _COLUMNS)} |"
-    for timing in timings:
-        yield f"| {' | '.join(_cells(timing))} |"
+def _markdown(kept: list[dict[str, Any]]) -> Iterator[str]:
+    """Lay sizes side by side: milliseconds until the last row, in brackets those that the server worked."""
+    columns = [(each["size"], scope) for scope in ("project", "workspace") for each in kept]
+    yield (
+        "| asked by | query | "
+        + " | ".join(f"{size}, a {scope}" for size, scope in columns)
+        + " | found by |"
+    )
+    yield "|---|---|" + "---:|" * len(columns) + "---|"
+    cells = {
+        (each["size"], timing["scope"], *timing["question"][:2]): timing
+        for each in kept
+        for timing in each["timings"]
+    }
+    for where, title in sorted({key[2:] for key in cells}):
+        row = [cells.get((size, scope, where, title)) for size, scope in columns]
+        how = next(timing["plan"][0] for timing in reversed(row) if timing)
+        yield f"| {where} | {title} | {' | '.join(map(_cell, row))} | {how} |"
+
+
+def _cell(timing: dict[str, Any] | None) -> str:
+    """Say how long it took, in bold if that is too long."""
+    if timing is None or timing["milliseconds"] is None:
+        return timing["fault"] if timing else ""
+    told = f"{timing['milliseconds']:,.0f} ({timing['cpu_ms']:,.0f})"
+    target = TARGETS_MS[timing["scope"]]
+    return told if target is None or timing["milliseconds"] <= target else f"**{told}**"
 
 
 if __name__ == "__main__":
