@@ -111,21 +111,21 @@ AS $$
         period.last_day - period.first_day + 1,
         seen.observed_days,
         seen.jobs_observed_days,
-        CASE WHEN period.is_known THEN coalesce(ended.jobs, 0) END,
-        CASE WHEN period.is_known THEN coalesce(ended.job_images, 0) END,
-        CASE WHEN period.is_known THEN coalesce(ended.annotated, 0) END,
-        CASE WHEN period.is_known THEN coalesce(ended.approved, 0) END,
-        CASE WHEN period.is_known THEN coalesce(ended.rejected, 0) END,
+        CASE WHEN period.is_known THEN coalesce(ended_jobs.jobs, 0) END,
+        CASE WHEN period.is_known THEN coalesce(ended_jobs.job_images, 0) END,
+        CASE WHEN period.is_known THEN coalesce(ended_jobs.annotated, 0) END,
+        CASE WHEN period.is_known THEN coalesce(ended_jobs.approved, 0) END,
+        CASE WHEN period.is_known THEN coalesce(ended_jobs.rejected, 0) END,
         coalesce(flow.intake, CASE WHEN seen.observed_days > 0 THEN 0 END),
         coalesce(flow.moved, CASE WHEN seen.observed_days > 0 THEN 0 END),
         coalesce(flow.assigned, CASE WHEN seen.observed_days > 0 THEN 0 END),
         coalesce(flow.unassigned, CASE WHEN seen.observed_days > 0 THEN 0 END),
         coalesce(flow.removed, CASE WHEN seen.observed_days > 0 THEN 0 END),
-        coalesce(flow.annotated_work, CASE WHEN seen.jobs_observed_days > 0 THEN 0 END),
-        coalesce(flow.approved_work, CASE WHEN seen.jobs_observed_days > 0 THEN 0 END),
-        coalesce(flow.rejected_work, CASE WHEN seen.jobs_observed_days > 0 THEN 0 END),
+        coalesce(work.annotated_work, CASE WHEN seen.jobs_observed_days > 0 THEN 0 END),
+        coalesce(work.approved_work, CASE WHEN seen.jobs_observed_days > 0 THEN 0 END),
+        coalesce(work.rejected_work, CASE WHEN seen.jobs_observed_days > 0 THEN 0 END),
         CASE
-            WHEN period.is_known THEN coalesce(ended.images, 0) + coalesce(ended.job_images - ended.annotated, 0)
+            WHEN period.is_known THEN coalesce(ended.images, 0) + coalesce(ended_jobs.job_images - ended_jobs.annotated, 0)
         END,
         last.observed_at
     FROM period
@@ -133,7 +133,17 @@ AS $$
         SELECT
             observation.batches,
             observation.images,
-            observation.num_jobs,
+            observation.num_jobs
+        FROM ledger.observation
+        WHERE observation.project_id = period.project_id
+            AND observation.batches IS NOT NULL
+            AND observation.observed_at < period.period_end
+        ORDER BY observation.observed_at DESC
+        LIMIT 1
+    ) AS ended ON TRUE
+    -- The jobs are read shortly after the batches: the end of a period may fall in between.
+    LEFT JOIN LATERAL (
+        SELECT
             observation.jobs,
             observation.job_images,
             observation.annotated,
@@ -143,9 +153,11 @@ AS $$
         WHERE observation.project_id = period.project_id
             AND observation.batches IS NOT NULL
             AND observation.observed_at < period.period_end
+            AND coalesce(observation.jobs_at, observation.observed_at) < period.period_end
+            AND period.is_known
         ORDER BY observation.observed_at DESC
         LIMIT 1
-    ) AS ended ON TRUE
+    ) AS ended_jobs ON TRUE
     CROSS JOIN LATERAL (
         SELECT
             sum(observation.images_delta)::bigint AS images_delta,
@@ -154,15 +166,25 @@ AS $$
             sum(observation.moved)::bigint AS moved,
             sum(observation.assigned)::bigint AS assigned,
             sum(observation.unassigned)::bigint AS unassigned,
-            sum(observation.removed)::bigint AS removed,
-            sum(observation.annotated_work)::bigint AS annotated_work,
-            sum(observation.approved_work)::bigint AS approved_work,
-            sum(observation.rejected_work)::bigint AS rejected_work
+            sum(observation.removed)::bigint AS removed
         FROM ledger.observation
         WHERE observation.project_id = period.project_id
             AND observation.observed_at >= period.period_start
             AND observation.observed_at < period.period_end
     ) AS flow
+    CROSS JOIN LATERAL (
+        SELECT
+            sum(observation.annotated_work)::bigint AS annotated_work,
+            sum(observation.approved_work)::bigint AS approved_work,
+            sum(observation.rejected_work)::bigint AS rejected_work
+        FROM ledger.observation
+        WHERE observation.project_id = period.project_id
+            AND observation.observed_at >= period.period_start - INTERVAL '6 hours'
+            AND observation.observed_at < period.period_end
+            AND observation.jobs_at >= period.period_start
+            AND observation.jobs_at < period.period_end
+            AND period.is_known
+    ) AS work
     -- Of folded observations the first and the last are known: they may fall into two days.
     CROSS JOIN LATERAL (
         SELECT
@@ -182,12 +204,10 @@ AS $$
                     SELECT FROM ledger.observation
                     WHERE observation.project_id = period.project_id
                         AND observation.jobs_verdict IN ('changed', 'unchanged')
-                        AND observation.observed_at >= day.begins_at
-                        AND coalesce(observation.span_from, observation.observed_at) < day.ends_at
-                        -- The list of jobs is read shortly after that of the batches, and a fold lasts a day at
-                        -- most; this is what the index has.
                         AND observation.jobs_at >= day.begins_at
-                        AND observation.jobs_at < day.ends_at + INTERVAL '2 days'
+                        -- Of folded ones the first is a day older at most.
+                        AND observation.jobs_at < day.ends_at + INTERVAL '1 day'
+                        AND (observation.jobs_at < day.ends_at OR observation.span_from < day.ends_at)
                 )
             )::integer AS jobs_observed_days
         FROM (

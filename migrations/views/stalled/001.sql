@@ -59,8 +59,7 @@ FROM (
         ORDER BY observation.jobs_at DESC
         LIMIT 1
     ) AS trusted ON TRUE
-    WHERE job.gone_at IS NULL
-        AND job.images > 0
+    WHERE job.images > 0
         AND NOT coalesce(lower(job.status) = 'complete', job.annotated >= job.images, FALSE)
 ) AS waiting;
 
