@@ -33,6 +33,7 @@ _WORK_AT: Final = timedelta(hours=15)
 _WEEKEND: Final = (5, 6)
 _OFF_DAYS: Final = (18, 19)
 _WEB_PAGE: Final = Fault.html()
+_PLACES: Final = ("harbour", "north gate", "line 3", "yard", "night shift", "ring road")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,8 @@ class _Season:
         """Let images come in every other day."""
         if self._rng.random() < 0.5:
             images = int(team.uploads * self._rng.uniform(1.2, 2.8))
-            project.upload(images=images, at=at - timedelta(hours=5))
+            name = f"{self._rng.choice(_PLACES)}, {at:%d %b}"
+            project.upload(images=images, name=name, at=at - timedelta(hours=5))
 
     def _assign(self, project: Project, images: int, at: datetime) -> None:
         """Put images into jobs, from batches that happen to be on top."""

@@ -6,6 +6,7 @@ import json
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -24,6 +25,8 @@ _LOOPBACK: Final = "127.0.0.1"
 _CHART: Final = ".dashboard-component-chart-holder"
 _DATA: Final = "/api/v1/chart/data"
 _PATIENCE_MS: Final = 120_000
+_MOVEMENT_MS: Final = 2_000
+"""How long charts take to come in."""
 
 
 @dataclass
@@ -35,13 +38,11 @@ class Visit:
         name: The dashboard's file in the bundle.
         page: The page, drawn.
         answers: The answers that its charts got, by the number of the chart in Superset.
-        foreign: The hosts of the requests that were stopped, because they are not on this machine.
     """
 
     name: str
     page: Page
     answers: dict[int, Any] = field(default_factory=dict)
-    foreign: set[str] = field(default_factory=set)
 
     def texts(self, selector: str) -> list[str]:
         """The texts of all elements that match."""
@@ -63,8 +64,45 @@ _IS_DRAWN: Final = """charts =>
 """
 
 
+@dataclass
+class Visitor:
+    """
+    A browser that is logged in.
+
+    Args:
+        url: Where Superset is.
+        page: What it shows.
+        foreign: The hosts that it was asked to reach and did not, because they are not this machine.
+    """
+
+    url: str
+    page: Page
+    foreign: set[str] = field(default_factory=set)
+
+    def look(self, name: str) -> Visit:
+        """Open a dashboard of the bundle, and wait until each of its charts is drawn."""
+        dashboard = documents("dashboards")[name]
+        visit = Visit(name, self.page)
+        note = partial(_note, visit)
+        self.page.on("response", note)
+        self.page.goto(f"{self.url}/superset/dashboard/{dashboard['slug']}/?standalone=1")
+        self.page.wait_for_function(_IS_DRAWN, arg=len(charts_of(dashboard)))
+        self.page.wait_for_timeout(_MOVEMENT_MS)
+        self.page.remove_listener("response", note)
+        return visit
+
+    def pass_or_stop(self, route: Route) -> None:
+        """Let a request through to this machine, and no other."""
+        where = urlsplit(route.request.url)
+        if where.scheme in ("http", "https") and where.hostname != _LOOPBACK:
+            self.foreign.add(str(where.hostname))
+            route.abort()
+        else:
+            route.continue_()
+
+
 @contextmanager
-def logged_in(url: str, password: str, height: int) -> Iterator[Page]:
+def logged_in(url: str, password: str, height: int) -> Iterator[Visitor]:
     """Open a browser, and log in."""
     executable = shutil.which("chromium")
     assert executable, "there is no chromium: apt install chromium"
@@ -77,39 +115,18 @@ def logged_in(url: str, password: str, height: int) -> Iterator[Page]:
             viewport={"width": WIDTH, "height": height}, timezone_id="UTC", locale="en-GB"
         )
         page.set_default_timeout(_PATIENCE_MS)
+        visitor = Visitor(url, page)
+        page.route("**/*", visitor.pass_or_stop)
         page.goto(f"{url}/login/")
-        page.fill("input[name=username]", ADMIN)
-        page.fill("input[name=password]", password)
+        page.fill("#username", ADMIN)
+        page.fill("#password", password)
         page.click("button[type=submit]")
         page.wait_for_url(lambda where: "/login" not in where)
-        yield page
+        yield visitor
         browser.close()
 
 
-def look(page: Page, url: str, name: str) -> Visit:
-    """Open a dashboard of the bundle, and wait until each of its charts is drawn."""
-    visit = Visit(name, page)
-    dashboard = documents("dashboards")[name]
-    charts = len(charts_of(dashboard))
-    page.unroute_all()
-    page.route("**/*", lambda route: _pass_or_stop(route, visit))
-    page.on("response", lambda response: _note(response, visit))
-    page.goto(f"{url}/superset/dashboard/{dashboard['slug']}/?standalone=1")
-    page.wait_for_function(_IS_DRAWN, arg=charts)
-    page.wait_for_timeout(2_000)  # Charts come in with a movement.
-    return visit
-
-
-def _pass_or_stop(route: Route, visit: Visit) -> None:
-    where = urlsplit(route.request.url)
-    if where.scheme in ("http", "https") and where.hostname != _LOOPBACK:
-        visit.foreign.add(str(where.hostname))
-        route.abort()
-    else:
-        route.continue_()
-
-
-def _note(response: Response, visit: Visit) -> None:
+def _note(visit: Visit, response: Response) -> None:
     if urlsplit(response.url).path.rstrip("/") != _DATA:
         return
     form = json.loads(response.request.post_data or "{}").get("form_data", {})
