@@ -357,9 +357,8 @@ class Story:
         first = dict.fromkeys(self.ask("SELECT first_seen_at FROM ledger.project"))
         # Nobody follows what is not listed before its first observation; a run of named projects, which may
         # make that one, does not end the pause.
-        is_unfollowed = any(
-            from_at < min(self.oracle.trusted, default=self.clock())
-            for (from_at,) in self.ask("SELECT from_at FROM ledger.pause")
+        is_unfollowed = not self.oracle.trusted or any(
+            from_at < self.oracle.trusted[0] for (from_at,) in self.ask("SELECT from_at FROM ledger.pause")
         )
         told = {
             (None if (from_at,) in first else from_at, to_at): [
