@@ -122,9 +122,9 @@ def _value(match: re.Match[str], sight: Sight) -> str:
     if value == ALL:
         # What stands for all is put in as it is written, whatever the format.
         return _everything(name)
-    # Without a format a value could end a literal, unless the dashboard alone says what it can be.
-    assert form == "sqlstring" or _is_fixed(name, value), f"{match[0]} is put in as it is typed"
-    return "'" + value.replace("'", "''") + "'" if form == "sqlstring" else value
+    # In any other format a value could end its literal: whoever makes a link chooses it.
+    assert form == "sqlstring", f"{match[0]} is put in as it is typed"
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _everything(name: str) -> str:
@@ -132,11 +132,6 @@ def _everything(name: str) -> str:
         found[name]["allValue"] for found in map(variables, map(dashboard, DASHBOARDS)) if name in found
     }
     return str(value)
-
-
-def _is_fixed(name: str, value: str) -> bool:
-    fixed = [found[name] for found in map(variables, map(dashboard, DASHBOARDS)) if name in found]
-    return all(one["type"] == "custom" and value in one["query"].split(",") for one in fixed)
 
 
 def _macro(match: re.Match[str], sight: Sight) -> str:
