@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
-from etl.errors import SourceError
+from etl.errors import MissingScopeError, SourceError
 from etl.guard import Rule
 from etl.records import JobsObservation, Observation, Verdict
 from etl.report import JobsReport, ProjectReport
@@ -196,8 +196,15 @@ def _jobs_report(jobs: Heard[Job] | NoJobs | None, applied: Applied) -> JobsRepo
     if jobs is None:
         return None
     if isinstance(jobs, NoJobs):
-        return JobsReport(verdict=Verdict.FAILED, error=str(jobs.error), remedy=jobs.error.remedy)
+        return JobsReport(verdict=Verdict.FAILED, error=str(jobs.error), remedy=_remedy(jobs.error))
     return JobsReport(**_told(applied.jobs_verdict or Verdict.UNCHANGED, applied.jobs_moves, jobs))
+
+
+def _remedy(error: SourceError) -> str:
+    """Say what to do; who may not read jobs may do without."""
+    if not isinstance(error, MissingScopeError):
+        return error.remedy
+    return f'{error.remedy}; or do without them: `[jobs] read = "never"`'
 
 
 def _told(verdict: Verdict, moves: Moves, heard: Heard[Batch] | Heard[Job]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ _STEADY: Final = {
     "batches": "SELECT * FROM analytics.batch",
     "history": "SELECT * FROM analytics.batch_history",
     "changes": "SELECT * FROM analytics.batch_change",
-    "projects": "SELECT * FROM analytics.project",
+    "projects": "SELECT to_jsonb(one) - 'age_s' FROM analytics.project AS one",
     "freshness": "SELECT workspace, project, last_observed_at, max_age_s, is_kept FROM analytics.freshness",
     "how many readings": (
         "SELECT workspace, project, verdict, date_trunc('day', observed_at, 'UTC'), sum(span_count), "

@@ -55,6 +55,12 @@ class Key:
     def batch(self, slug: Slug, batch_id: str, *, until: float) -> Answer:
         raise AssertionError((slug, batch_id, until))
 
+    def jobs(self, slug: Slug, *, etag: str | None, until: float) -> Answer:
+        raise AssertionError((slug, etag, until))
+
+    def job(self, slug: Slug, job_id: str, *, until: float) -> Answer:
+        raise AssertionError((slug, job_id, until))
+
 
 def _answer(document: Any, error: SourceError | None) -> Answer:
     if error is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from etl.commands.show import Cell
     from etl.records import Moves
-    from etl.report import ProjectReport, RunReport
+    from etl.report import JobsReport, ProjectReport, RunReport
 
 _MOST_ROWS: Final = 40
 """Rows of a run's table on a terminal; the totals, the faults and `--json` have the others."""
@@ -49,6 +49,8 @@ def _faults(report: RunReport) -> dict[tuple[str, str, str], list[str]]:
     for project in report.projects:
         if what := trouble(project):
             found[project.verdict.value, what, project.remedy] += [str(project.slug)]
+        if project.jobs and (what := trouble(project.jobs)):
+            found[project.jobs.verdict.value, f"jobs: {what}", project.jobs.remedy] += [str(project.slug)]
     return found
 
 
@@ -79,13 +81,13 @@ def _batches_moved(moves: Moves) -> str:
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
-def trouble(project: ProjectReport) -> str:
-    """Say what is not as it should be with a project; nothing if all is."""
-    if project.rule is not None:
-        return f"{suspicion(project.rule)}; what is present was applied, the absences are not believed"
-    if project.rejects:
-        return f"{project.rejects} records could not be used and are kept as rejects"
-    return project.error
+def trouble(report: ProjectReport | JobsReport) -> str:
+    """Say what is not as it should be with a project, or with its jobs; nothing if all is."""
+    if report.rule is not None:
+        return f"{suspicion(report.rule)}; what is present was applied, the absences are not believed"
+    if report.rejects:
+        return f"{report.rejects} records could not be used and are kept as rejects"
+    return report.error
 
 
 def summary(report: RunReport) -> str:
