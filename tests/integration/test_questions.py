@@ -414,8 +414,9 @@ def _tell_of_bikes(history: History) -> None:
     history.see("bikes", feb(4), {"P": p, "R": r, **new}, flows=Flows())
 
 
-# Twins, whose jobs are never read: two lost as many as two others gained, and nobody knows which went where. Of
-# K it is known that its images went to a job, although a new one has as many. Then K left, and M with its images.
+# Twins, whose jobs are never read: two lost as many as two others gained, and nobody knows which went where.
+# Of K it is known that its images went to a job, although a new one has as many. Then K left, and M with what
+# it held.
 
 
 def _tell_of_twins(history: History) -> None:
@@ -681,8 +682,8 @@ def test_what_stands_still_is_told_until_it_was_last_observed(ask: Asked) -> Non
 # "steady", with jobs: 60 wait, 175 are in jobs. Annotated 10, 20, 10, 20, then after two days on which nobody
 # looked 54, then 10, 11, each day with 5 new ones. So in 9 days 135 were annotated, 15 a day, and 45 came:
 # 10 a day net. The seven stretches are -5, 5, -5, 5, 9, -5, -4 away from that, one of them in three days: a
-# variance of (5 * 25 + 81 / 3 + 16) / (7 - 1) = 28 a day, and a standard error of sqrt(28 / 9) = 1.764. Of the
-# 235, 135 are annotated: 100 remain, which takes 10 days. With z = 1.28155 the edges are the roots of
+# variance of (5 * 25 + 81 / 3 + 16) / (7 - 1) = 28 a day, and a standard error of sqrt(28 / 9) = 1.764. Of
+# the 235, 135 are annotated: 100 remain, which takes 10 days. With z = 1.28155 the edges are the roots of
 # (100 - z^2 * 28 / 9) t^2 - (2000 + z^2 * 28) t + 10000, which are 7.49 and 14.07 days.
 #
 # "even", without jobs: 12 assigned a day, 2 new, 30 wait, always alike: 3 days, as certain as that goes on.
