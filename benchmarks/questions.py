@@ -7,7 +7,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -165,7 +165,14 @@ def _of_grafana(place: Place) -> Iterator[Question]:
         since = place.now - _length(dashboard["time"]["from"])
         for panel in dashboard["panels"]:
             for target in panel.get("targets", ()):
-                yield Question("Grafana", panel["title"], _substituted(target["rawSql"], place, since))
+                sql = _substituted(target["rawSql"], _variables(dashboard, place), (since, place.now))
+                yield Question("Grafana", panel["title"], sql)
+
+
+def _variables(dashboard: dict[str, Any], place: Place) -> dict[str, str]:
+    """Give what the dashboard opens with, but for the place."""
+    variables = {each["name"]: each["current"]["value"] for each in dashboard["templating"]["list"]}
+    return variables | {"workspace": place.workspace, "project": place.project}
 
 
 def _length(words: str) -> timedelta:
@@ -180,20 +187,16 @@ _QUOTED: Final = re.compile(r"\$\{(\w+):sqlstring\}")
 _MACRO: Final = re.compile(r"\$__(timeFilter|timeGroup|timeFrom|timeTo)\(([^()]*)\)")
 
 
-def _substituted(sql: str, place: Place, since: datetime) -> str:
+def _substituted(sql: str, variables: dict[str, str], span: tuple[datetime, datetime]) -> str:
     """Put in what Grafana would: its variables, and the range of time that the dashboard opens with."""
-    begins, ends = (f"'{at.isoformat()}'" for at in (since, place.now))
+    begins, ends = (f"'{at.isoformat()}'" for at in span)
     macros: dict[str, Callable[[str], str]] = {
         "timeFilter": lambda column: f"{column} BETWEEN {begins} AND {ends}",
         "timeGroup": lambda given: f"date_bin('1 hour', {given.split(',')[0]}, '2000-01-01Z')",
         "timeFrom": lambda _: begins,
         "timeTo": lambda _: ends,
     }
-    names = {"workspace": place.workspace, "project": place.project, "time_zone": "UTC"}
-    filled = _QUOTED.sub(lambda found: f"'{names[found[1]]}'", sql)
-    filled = (
-        filled.replace("$grain", "day").replace("'$__interval'", "'1 hour'").replace("$__interval", "1 hour")
-    )
+    filled = _QUOTED.sub(lambda found: f"'{variables[found[1]]}'", sql).replace("$__interval", "1 hour")
     return _MACRO.sub(lambda found: macros[found[1]](found[2]), filled)
 
 
