@@ -71,6 +71,11 @@ class Told(msgspec.Struct, frozen=True):
     body: bytes | None = None
     look_ups: tuple[LookedUp, ...] = ()
 
+    @property
+    def accepted(self) -> frozenset[str]:
+        """Those whose absence an operator accepted."""
+        return frozenset(one.record_id for one in self.look_ups if one.outcome == "accepted")
+
 
 class Received(msgspec.Struct, frozen=True):
     """What an observation received of batches and of jobs."""
@@ -81,7 +86,12 @@ class Received(msgspec.Struct, frozen=True):
     @property
     def accepted(self) -> frozenset[str]:
         """The batches whose absence an operator accepted."""
-        return frozenset(one.record_id for one in self.batches.look_ups if one.outcome == "accepted")
+        return self.batches.accepted
+
+    @property
+    def accepted_jobs(self) -> frozenset[str]:
+        """The same of jobs."""
+        return self.jobs.accepted
 
 
 class Base(msgspec.Struct, frozen=True):

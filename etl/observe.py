@@ -64,6 +64,7 @@ class Observer(msgspec.Struct, frozen=True):
         until: As for `etl.ports.Source`.
         run_id: None for a dry run, which writes nothing.
         accepted: Batches whose absence an operator accepts.
+        accepted_jobs: The same of jobs.
         read_jobs: Whether to ask for the annotation jobs.
         scrub: Takes out of a body of jobs what is not to be kept of people.
         has_told_of_clock: Set once it has been said that the clock is behind.
@@ -78,6 +79,7 @@ class Observer(msgspec.Struct, frozen=True):
     until: float
     run_id: int | None
     accepted: frozenset[str] = frozenset()
+    accepted_jobs: frozenset[str] = frozenset()
     read_jobs: ReadJobs = ReadJobs.AUTO
     scrub: Callable[[bytes], bytes] = bytes
     has_told_of_clock: Event = msgspec.field(default_factory=Event)
@@ -182,13 +184,13 @@ class Observer(msgspec.Struct, frozen=True):
         past = Past(
             project_id=state.project_id,
             slug=state.slug,
-            digest=state.jobs.digest,
-            etag=state.jobs.etag,
+            digest=None if self.accepted_jobs else state.jobs.digest,
+            etag=None if self.accepted_jobs else state.jobs.etag,
             loss_suspected_since=state.jobs.loss_suspected_since,
             is_read=state.jobs.last_trusted_at is not None,
         )
         try:
-            return examiner.hear(self._jobs(source), past, lambda at: max(at, batches.at))
+            return examiner.hear(self._jobs(source), past, lambda at: max(at, batches.at), self.accepted_jobs)
         except SourceError as error:
             _log.warning("jobs failed", error=str(error), remedy=error.remedy)
             return NoJobs(error, max(self.clock(), batches.at))

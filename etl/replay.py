@@ -281,6 +281,7 @@ class _Course:
             until=time.monotonic() + _PATIENCE_S,
             run_id=kept.run_id,
             accepted=told.accepted,
+            accepted_jobs=told.accepted_jobs,
             job_neighbours=ArchivedVicinity(kept.jobs.surroundings if kept.jobs else Surroundings()),
             read_jobs=ReadJobs.ALWAYS if kept.jobs else ReadJobs.NEVER,
         )

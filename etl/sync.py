@@ -55,6 +55,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
         only: Read these projects and no others, whatever `projects` says.
         rules: The guard's thresholds.
         accepted: Batches of the one project in `only` whose absence an operator accepts.
+        accepted_jobs: The same of annotation jobs.
         read_jobs: Of which projects to read the annotation jobs, too.
         scrub: Takes out of a body of jobs what is not to be kept of people.
         promise: How old the numbers of a project may become.
@@ -69,6 +70,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[Slug, ...] = ()
     rules: GuardRules = GuardRules()
     accepted: frozenset[str] = frozenset()
+    accepted_jobs: frozenset[str] = frozenset()
     read_jobs: ReadJobs = ReadJobs.AUTO
     scrub: Callable[[bytes], bytes] = bytes
     promise: Promise = Promise()
@@ -204,6 +206,7 @@ class Run:
             until=self._until,
             run_id=run_id,
             accepted=self._options.accepted,
+            accepted_jobs=self._options.accepted_jobs,
             read_jobs=self._options.read_jobs,
             scrub=self._options.scrub,
         )

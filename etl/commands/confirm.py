@@ -18,11 +18,12 @@ from etl.commands.show.runs import trouble
 from etl.commands.signals import stops_on_signal
 from etl.errors import NotVisibleError, SourceError, UnconfirmableError
 from etl.guard import Belief, Known
-from etl.parse import parse_batches
+from etl.parse import parse_batches, parse_jobs
 from etl.plan import body_of, look_around, make_plan
 from etl.ports import Source
 from etl.records import Batch, Observation, ProjectState, Slug, Snapshot, Totals, Verdict
 from etl.report import PARTIAL
+from etl.selection import ReadJobs
 
 if TYPE_CHECKING:
     from etl.commands.assembly import Workbench
@@ -58,11 +59,11 @@ def confirm(session: Session, slug: Slug, *, is_agreed: bool, is_json: bool) -> 
             found = propose(bench, slug)
             if not is_json:
                 confirmation.proposal(session.out, found)
-            if found.absent and (is_agreed or (not is_json and _is_told_yes(session))):
+            if found.is_open and (is_agreed or (not is_json and _is_told_yes(session))):
                 found = _accept(bench, slug, found)
                 if not is_json:
                     confirmation.outcome(session.out, found)
-            elif found.absent and not is_json:
+            elif found.is_open and not is_json:
                 session.say(f"Nothing was written. To accept it: batchledger confirm {slug} --yes")
         if is_json:
             session.emit(found)
@@ -71,7 +72,7 @@ def confirm(session: Session, slug: Slug, *, is_agreed: bool, is_json: bool) -> 
 
 def exit_code(found: Confirmation) -> int:
     """Return 0 if nothing is absent, or all of it was accepted."""
-    return 0 if not found.absent or found.is_applied else PARTIAL
+    return 0 if not found.is_open or found.is_applied else PARTIAL
 
 
 class _Reading(msgspec.Struct, frozen=True):
@@ -112,6 +113,7 @@ def propose(bench: Workbench, slug: Slug) -> Confirmation:
         listed=len(now.snapshot.present),
         absent=batches,
         absent_images=sum(batch.images for batch in batches),
+        absent_jobs=tuple(sorted(_absent_jobs(now, bench))),
         before=now.state.totals,
         moves=moves,
         after=_after(now.state.totals, moves),
@@ -145,6 +147,18 @@ def _absent(now: _Reading, bench: Workbench) -> frozenset[str]:
     unlisted = sorted(now.known.unlisted - present)[: bench.settings.guard.max_lookups]
     denied = frozenset(batch_id for batch_id in unlisted if _is_denied(now, batch_id))
     return (now.known.listed | now.known.missing) - present | denied
+
+
+def _absent_jobs(now: _Reading, bench: Workbench) -> frozenset[str]:
+    """Find the jobs that their list leaves out; none where it cannot be had, or a record could be any."""
+    state, known = now.state, bench.ledger.known_jobs(now.state.project_id)
+    if not state.jobs.count or bench.settings.jobs.read is ReadJobs.NEVER:
+        return frozenset()
+    try:
+        snapshot = parse_jobs(body_of(now.source.jobs(state.slug, etag=None, until=now.until)))
+    except SourceError:
+        return frozenset()
+    return frozenset() if snapshot.has_unreadable else (known.listed | known.missing) - snapshot.present
 
 
 def _is_denied(now: _Reading, batch_id: str) -> bool:
@@ -189,13 +203,15 @@ def _accept(bench: Workbench, slug: Slug, found: Confirmation) -> Confirmation:
     options = replace(
         run_options(bench.settings, trigger="confirm", only=(slug,)),
         accepted=frozenset(batch.batch_id for batch in found.absent),
+        accepted_jobs=frozenset(found.absent_jobs),
     )
     return _told(found, bench.run(options)())
 
 
 def _told(found: Confirmation, report: RunReport) -> Confirmation:
     (project,) = report.projects
-    is_applied = project.verdict.is_trusted
+    doubtful_jobs = project.jobs if found.absent_jobs and not project.is_trusted else None
+    is_applied = project.verdict.is_trusted and doubtful_jobs is None
     moves = project.moves if is_applied else found.moves
     return replace(
         found,
@@ -204,6 +220,6 @@ def _told(found: Confirmation, report: RunReport) -> Confirmation:
         is_applied=is_applied,
         moves=moves,
         after=_after(found.before, moves),
-        trouble=trouble(project),
-        remedy=project.remedy,
+        trouble=trouble(project) or (trouble(doubtful_jobs) if doubtful_jobs else ""),
+        remedy=project.remedy or (doubtful_jobs.remedy if doubtful_jobs else ""),
     )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SLUG = Slug("acme", "cars")
 FIRST = next(iter(World.seeded().project("acme/cars").batches))
+FIRST_JOB = next(iter(World.seeded().project("acme/cars").jobs))
 
 CALLS: dict[str, Callable[[Source], Answer]] = {
     "root": lambda source: source.root(until=soon()),
@@ -33,6 +34,13 @@ CALLS: dict[str, Callable[[Source], Answer]] = {
     "batches of nothing": lambda source: source.batches(Slug("acme", "none"), etag=None, until=soon()),
     "batch": lambda source: source.batch(SLUG, FIRST, until=soon()),
     "no batch": lambda source: source.batch(SLUG, "none", until=soon()),
+    "jobs": lambda source: source.jobs(SLUG, etag=None, until=soon()),
+    "jobs again": lambda source: source.jobs(
+        SLUG, etag=source.jobs(SLUG, etag=None, until=soon()).etag, until=soon()
+    ),
+    "jobs of nothing": lambda source: source.jobs(Slug("acme", "none"), etag=None, until=soon()),
+    "job": lambda source: source.job(SLUG, FIRST_JOB, until=soon()),
+    "no job": lambda source: source.job(SLUG, "none", until=soon()),
 }
 FAULTS = {
     "none": None,

@@ -339,3 +339,22 @@ def test_a_clock_that_disagrees_with_the_database_is_refused(desk: Desk, command
 @pytest.mark.parametrize(("command", "minutes"), [("status", 6), ("history", 6)])
 def test_a_clock_that_disagrees_hinders_nobody_who_reads(desk: Desk, command: str) -> None:
     assert desk.types(*([command, PATH] if command == "history" else [command])) == 0
+
+
+# Jobs
+
+
+def test_annotation_jobs_that_are_absent_are_accepted_as_batches_are(desk: Desk) -> None:
+    jobs, empty = f"/{PATH}/jobs", Fault.empty_list()
+    desk.source.faults.add(empty, path=jobs, times=None)
+    (report,) = desk.reads().projects
+    assert report.jobs is not None
+    assert report.jobs.rule == "empty_list"
+    believed = {job_id for (job_id,) in desk.ask("SELECT job_id FROM ledger.job WHERE gone_at IS NULL")}
+    assert believed
+    assert desk.types("confirm", PATH) == 4
+    assert all(job_id in desk.out for job_id in believed)
+    assert desk.types("confirm", PATH, "--yes") == 0
+    assert desk.ask("SELECT count(*) FROM ledger.job WHERE gone_at IS NULL") == [(0,)]
+    told = desk.ask("SELECT record_id FROM ledger.look_up WHERE subject = 'job' AND outcome = 'accepted'")
+    assert {job_id for (job_id,) in told} == believed

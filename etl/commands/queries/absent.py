@@ -61,7 +61,8 @@ class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
 
     `listed` counts the batches that it shows. `moves` is all that the answer changes, what it shows anew
     included; `before` and `after` are the totals around it. `is_applied` tells whether it was written, in run
-    `run_id`, whose `verdict` it is; `trouble` and `remedy` say why not, where it was tried.
+    `run_id`, whose `verdict` it is; `trouble` and `remedy` say why not, where it was tried. `absent_jobs` are
+    the ids of annotation jobs that their list leaves out, which are accepted with the batches.
     """
 
     workspace: str
@@ -78,6 +79,12 @@ class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     trouble: str = ""
     remedy: str = ""
+    absent_jobs: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is absent."""
+        return bool(self.absent or self.absent_jobs)
 
 
 def absent_batches(

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 def proposal(out: Console, found: Confirmation) -> None:
     """Show each absent batch, and the totals before and after."""
-    if not found.absent:
+    if not found.is_open:
         line(out, f"{_slug(found)}: nothing to confirm; each batch is listed, or no look-up denies it.")
         return
-    table(out, ("=batch", "was", ">images", ">jobs", "last seen (UTC)", "name"), map(_row, found.absent))
-    out.print()
+    if found.absent:
+        table(out, ("=batch", "was", ">images", ">jobs", "last seen (UTC)", "name"), map(_row, found.absent))
+        out.print()
+    if found.absent_jobs:
+        line(out, f"The list of its annotation jobs lacks {', '.join(found.absent_jobs)}.")
     lacking = _batches(len(found.absent))
     line(out, f"The list of {_slug(found)} shows {_batches(found.listed)} and lacks {lacking}.")
     line(out, f"Believed now:   {_totals(found.before)}.")
