@@ -261,7 +261,7 @@ def diff(
     *,
     json: Json = False,
 ) -> int:
-    """Say what changed between two instants, and how the totals moved."""
+    """Say what changed between two instants, totals included."""
     from etl.commands import look
 
     return look.diff(_session(context), slug_of(project), t1, t2, is_json=json)
@@ -309,7 +309,7 @@ def export(  # noqa: PLR0913 - one argument for each option.
 @app.command(epilog=examples("dictionary"))
 def dictionary(
     context: typer.Context,
-    view: Annotated[str, typer.Argument(metavar="[VIEW]", help="One of them, column by column.")] = "",
+    view: Annotated[str, typer.Argument(metavar="VIEW", help="One of them, column by column.")] = "",
     *,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print it as a page of documents.")] = False,
     json: Json = False,
@@ -355,6 +355,19 @@ def prune(
     from etl.commands import prune as pruning
 
     return pruning.run(_session(context), is_dry=dry_run, is_json=json)
+
+
+@app.command(epilog=examples("forget"))
+def forget(
+    context: typer.Context,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="It cannot be undone.")] = False,
+    json: Json = False,
+) -> int:
+    """Erase who annotated and reviewed what."""
+    from etl.commands import forget as forgetting
+
+    return forgetting.run(_session(context), is_agreed=yes, is_json=json)
 
 
 @app.command(epilog=examples("replay"))

@@ -28,15 +28,19 @@ if TYPE_CHECKING:
 
 def status(session: Session, *, is_json: bool) -> int:
     """Show how fresh everything is, and return 4 if a promise is broken now."""
+    from etl.commands.queries.status import backlogs
     from etl.commands.queries.status import status as read
+    from etl.commands.show.status import MOST_DRAWN
     from etl.commands.show.status import status as show
 
     with _ledger(session) as connection:
         found = read(connection, utc_now())
+        is_drawn = not is_json and session.out.is_terminal and len(found.projects) <= MOST_DRAWN
+        drawn = backlogs(connection) if is_drawn else {}
     if is_json:
         session.emit(found)
     else:
-        show(session.out, found)
+        show(session.out, found, drawn)
     return 0 if found.is_kept else PARTIAL
 
 

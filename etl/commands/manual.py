@@ -35,8 +35,8 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("batchledger demo --keep /tmp/ledger", "keep its database to look around in"),
         ),
         "dictionary": (
-            ("batchledger dictionary", "which views and functions there are, and what a row of each is"),
-            ("batchledger dictionary batch", "every column: unit, meaning, what NULL means, an example"),
+            ("batchledger dictionary", "which views and functions there are"),
+            ("batchledger dictionary batch", "unit, meaning and example of each column"),
             ("batchledger dictionary --json", "all of it for a script"),
             ("batchledger dictionary --markdown", "all of it as a page"),
         ),
@@ -51,10 +51,10 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("batchledger explain acme/cars/6VN0fFQIWU1E24bDjGsN --at -7d", "and a week ago?"),
         ),
         "export": (
-            ("batchledger export batch", "every batch as CSV, to standard output"),
+            ("batchledger export batch", "every batch, as CSV"),
             ("batchledger export batch_change --from -7d --output week.parquet", "a week of changes"),
-            ("batchledger export project_daily --project acme/cars --columns day,images", "a part of it"),
-            ("batchledger export batch_as_of --at -30d --format jsonl", "as it stood a month ago"),
+            ("batchledger export project_daily --columns project,day,images", "a part of it"),
+            ("batchledger export batch_as_of --at -30d --format jsonl", "as it stood then"),
         ),
         "history": (
             ("batchledger history acme/cars", "a project, day by day"),
@@ -72,6 +72,10 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
         "projects": (
             ("batchledger projects", "what the keys can see, and what is followed"),
             ("batchledger projects --json", "the same for a script"),
+        ),
+        "forget": (
+            ("batchledger forget --yes", "after jobs.people was made stricter"),
+            ("batchledger forget --yes --json", "the outcome for a script"),
         ),
         "prune": (
             ("batchledger prune", "fold and drop what [retention] says is old"),

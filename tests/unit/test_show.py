@@ -7,17 +7,20 @@ import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from etl.commands import show
 from etl.commands.oneshot import Lines
 from etl.commands.queries import Answer
 from etl.commands.queries.gaps import Gap
-from etl.commands.queries.history import BatchHistory, BatchNow, Day, ProjectHistory, State
+from etl.commands.queries.history import BatchHistory, BatchNow, Day, JobNow, ProjectHistory, State
 from etl.commands.queries.past import BatchThen, Past, Stand
+from etl.commands.queries.status import Backlog, ProjectStatus, Status
 from etl.commands.show.history import life
 from etl.commands.show.past import past
-from etl.commands.show.plots import days_plot
+from etl.commands.show.plots import days_plot, share_bar, sparkline
+from etl.commands.show.status import status
 from etl.guard import Rule
 from etl.records import Slug, Verdict
 from etl.report import ProjectReport
@@ -327,3 +330,91 @@ def test_progress_in_lines_is_told_seldom_and_a_short_run_says_nothing() -> None
         now[0] = second
         lines(project, 40)
     assert said == ["11 of 40 projects", "21 of 40 projects"]
+
+
+# Drawings in a word
+
+
+def test_a_sparkline_goes_from_nothing_to_its_highest_and_shows_where_nobody_looked() -> None:
+    assert sparkline([0, 1, 50, 100, 100], [True, True, True, False, True]) == "▁▁▅·█"
+    assert sparkline([0, 0], [True, True]) == "▁▁"
+    assert sparkline([], []) == ""
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "drawn"),
+    [
+        (0, 1000, "░░░░░░░░░░   0%"),
+        (1, 1000, "█░░░░░░░░░   1%"),
+        (999, 1000, "█████████░  99%"),
+        (1000, 1000, "██████████ 100%"),
+        (7, 5, "██████████ 100%"),
+    ],
+)
+def test_a_share_is_drawn_as_whole_or_nothing_only_if_it_is(count: int, of: int, drawn: str) -> None:
+    assert share_bar(count, of) == drawn
+
+
+def test_the_jobs_of_a_batch_are_listed_with_how_far_each_is() -> None:
+    half = a_job("j1", images=8, annotated=4, approved=2)
+    told = lives(jobs=(half, a_job("j2", annotated=None), a_job("j3", images=0, gone_at=NOON)))
+    assert told[-3:] == [
+        "j1   assigned  2026-11-20       8  █████░░░░░  50%         2",
+        "j2   assigned  2026-11-20      10                          0",
+        "j3   gone      2026-11-20       0                          0",
+    ]
+
+
+def a_job(job_id: str, **fields: Any) -> JobNow:
+    given = {"name": None, "status": "assigned", "images": 10, "annotated": 0, "approved": 0, "rejected": 0}
+    times = {"created_at": NOON, "changed_at": NOON, "gone_at": None}
+    return JobNow(job_id=job_id, **{**given, **times, **fields})
+
+
+def lives(**fields: Any) -> list[str]:
+    known = {"workspace": "acme", "project": "cars", "batch_id": "b1", "images": 1}
+    seen = dict.fromkeys(("first_seen_at", "changed_at", "last_seen_at"), NOON)
+    batch = msgspec.convert({**dict.fromkeys(BatchNow.__struct_fields__), **known, **seen}, BatchNow)
+    history = BatchHistory(batch=batch, from_at=None, to_at=None, begins=None, states=(), gaps=(), **fields)
+    stream = io.StringIO()
+    life(show.console(stream, {}), history, has_plot=False)
+    return stream.getvalue().splitlines()
+
+
+def test_what_came_new_is_drawn_beside_the_backlog_and_nothing_where_nothing_came() -> None:
+    days = [msgspec.structs.replace(a_day(nth, 10), intake=intake) for nth, intake in enumerate((5, 0, None))]
+    stream = Terminal()
+    console = show.console(stream, {"COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"})
+    known = ProjectHistory(
+        workspace="acme", project="cars", from_at=None, to_at=None, days=tuple(days), gaps=()
+    )
+
+    life(console, known, has_plot=True)
+
+    _, backlog, intake, *_ = re.split(r"^\S*acme/cars: ", stream.getvalue(), flags=re.MULTILINE)
+    assert backlog.startswith("images waiting, by day")
+    assert intake.startswith("images that came new, by day (what came while nobody looked counts")
+    assert {len(set(re.findall("█+ █+|█+", line))) for line in intake.splitlines()[1:12]} == {1}
+
+
+def test_status_draws_the_backlogs_that_it_is_given_and_none_otherwise() -> None:
+    backlog = Backlog(workspace="acme", project="cars", images=(1, 2, 4), is_observed=(True, False, True))
+    project = msgspec.convert(
+        dict.fromkeys(ProjectStatus.__struct_fields__)
+        | {"workspace": "acme", "project": "cars", "is_tracked": True, "batches": 1, "images": 4}
+        | {"num_jobs": 0, "missing": 0},
+        ProjectStatus,
+    )
+    found = Status(at=NOON, is_kept=True, last_run=None, projects=(project,))
+
+    plain, drawn = (shown_status(found, given) for given in ({}, {Slug("acme", "cars"): backlog}))
+
+    assert drawn[: len(plain)] == plain
+    assert "acme/cars  ▃·█" in "\n".join(drawn)
+    assert drawn[-2].endswith("1, 4")
+
+
+def shown_status(found: Status, backlogs: dict[Slug, Backlog]) -> list[str]:
+    stream = io.StringIO()
+    status(show.console(stream, {}), found, backlogs)
+    return stream.getvalue().splitlines()

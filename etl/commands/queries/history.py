@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 
 class Day(msgspec.Struct, frozen=True, kw_only=True):
-    """One project and UTC day, as at its end; not `is_observed`: carried from the day before."""
+    """
+    One project and UTC day, as at its end; not `is_observed`: carried from the day before.
+
+    `intake`, `assigned` and `unassigned` count the images that came new, left for jobs and came back from
+    them, None where nobody looked; `annotated_work` those that were annotated, None where nobody read the
+    jobs. `remaining` counts the images that are not annotated yet, None where the jobs were never read.
+    """
 
     day: date
     batches: int
@@ -28,6 +34,11 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
     images_delta: int
     num_jobs_delta: int
     is_observed: bool
+    intake: int | None = None
+    assigned: int | None = None
+    unassigned: int | None = None
+    annotated_work: int | None = None
+    remaining: int | None = None
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +76,21 @@ class BatchNow(msgspec.Struct, frozen=True, kw_only=True):
     gone_at: datetime | None
 
 
+class JobNow(msgspec.Struct, frozen=True, kw_only=True):
+    """One annotation job of a batch, as last believed; counts are None where the source does not say."""
+
+    job_id: str
+    name: str | None
+    status: str | None
+    images: int
+    annotated: int | None
+    approved: int | None
+    rejected: int | None
+    created_at: datetime | None
+    changed_at: datetime
+    gone_at: datetime | None
+
+
 class ProjectHistory(msgspec.Struct, frozen=True, kw_only=True):
     """The life of one project, day by day, with the gaps in it; `from_at` and `to_at` are as asked for."""
 
@@ -81,6 +107,7 @@ class BatchHistory(msgspec.Struct, frozen=True, kw_only=True):
     The life of one batch, state by state, with the gaps in it; `from_at` and `to_at` are as asked for.
 
     `begins` is how it stood at `from_at`; None where that is not asked for, or it was not known of yet.
+    `jobs` are those that were ever made from it, as they are now.
     """
 
     batch: BatchNow
@@ -89,6 +116,7 @@ class BatchHistory(msgspec.Struct, frozen=True, kw_only=True):
     begins: BatchThen | None
     states: tuple[State, ...]
     gaps: tuple[Gap, ...]
+    jobs: tuple[JobNow, ...] = ()
 
 
 _ALWAYS: Final = Span()
@@ -101,7 +129,12 @@ SELECT
     num_jobs,
     images_delta,
     num_jobs_delta,
-    is_observed
+    is_observed,
+    intake,
+    assigned,
+    unassigned,
+    annotated_work,
+    remaining
 FROM analytics.project_daily
 WHERE workspace = :workspace
     AND project = :project
@@ -175,6 +208,28 @@ ORDER BY observation_id
 """
 
 
+_JOBS: Final = """
+SELECT
+    job_id,
+    name,
+    status,
+    images,
+    annotated,
+    approved,
+    rejected,
+    created_at,
+    changed_at,
+    gone_at
+FROM analytics.job
+WHERE workspace = :workspace
+    AND project = :project
+    AND batch_id = :batch_id
+ORDER BY
+    coalesce(created_at, first_seen_at),
+    job_id
+"""
+
+
 def batches(connection: Connection, slug: Slug) -> tuple[BatchNow, ...]:
     """Return every batch of a project, as last believed; those that are gone, too."""
     key = {"workspace": slug.workspace, "project": slug.project, "batch_id": None}
@@ -200,6 +255,7 @@ def batch_history(connection: Connection, slug: Slug, batch_id: str, span: Span 
         begins=_begins(connection, slug, batch_id, span.from_at),
         states=rows(connection, State, _STATES, from_at=span.from_at, to_at=span.to_at, **key),
         gaps=gaps(connection, slug, since, span.to_at),
+        jobs=rows(connection, JobNow, _JOBS, **key),
     )
 
 

@@ -153,6 +153,28 @@ ORDER BY
     project.project
 """
 
+
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """The backlog of one project at the end of each of the last days, and whether it was observed on it."""
+
+    workspace: str
+    project: str
+    images: tuple[int, ...]
+    is_observed: tuple[bool, ...]
+
+
+_BACKLOGS: Final = """
+SELECT
+    workspace,
+    project,
+    array_agg(images ORDER BY period_start) AS images,
+    array_agg(is_observed ORDER BY period_start) AS is_observed
+FROM analytics.project_period('day', 'UTC', now() - INTERVAL '29 days', NULL, NULL, NULL)
+GROUP BY
+    workspace,
+    project
+"""
+
 _LAST_RUN: Final = """
 SELECT
     run_id,
@@ -173,6 +195,12 @@ FROM ledger.run
 ORDER BY run_id DESC
 LIMIT 1
 """
+
+
+def backlogs(connection: Connection) -> dict[Slug, Backlog]:
+    """Read how the backlog of each project went over the last thirty days (UTC)."""
+    found = rows(connection, Backlog, _BACKLOGS)
+    return {Slug(backlog.workspace, backlog.project): backlog for backlog in found}
 
 
 def status(connection: Connection, at: datetime) -> Status:

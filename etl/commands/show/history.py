@@ -9,7 +9,7 @@ from etl.commands.queries.history import BatchHistory
 from etl.commands.queries.past import Past
 from etl.commands.show import duration, line, moment, number, signed, table
 from etl.commands.show.past import past
-from etl.commands.show.plots import days_plot, states_plot
+from etl.commands.show.plots import days_plot, intake_plot, share_bar, states_plot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from etl.commands.queries.gaps import Gap
-    from etl.commands.queries.history import Day, ProjectHistory, State
+    from etl.commands.queries.history import Day, JobNow, ProjectHistory, State
     from etl.commands.queries.past import BatchThen
     from etl.commands.show import Cell
 
@@ -39,15 +39,22 @@ def life(out: Console, found: ProjectHistory | BatchHistory | Past, *, has_plot:
 def project_history(out: Console, history: ProjectHistory, *, has_plot: bool) -> None:
     """Show a project day by day, and below that the gaps."""
     if has_plot and history.days:
-        days_plot(out, history.days, f"{history.workspace}/{history.project}: images waiting, by day")
+        _plots(out, history)
     if not history.days:
         line(out, "Nothing is known of any day of that time.")
     else:
-        columns = ("day (UTC)", ">batches", ">images", ">change", ">jobs", ">change", "observed")
-        table(out, columns, map(_day_row, history.days))
+        columns = ("=day (UTC)", ">batches", ">images", ">change", ">new", ">assigned", ">annotated", ">jobs")
+        table(out, (*columns, "observed"), map(_day_row, history.days))
     if history.gaps:
         out.print()
         _gaps(out, history.gaps)
+
+
+def _plots(out: Console, history: ProjectHistory) -> None:
+    slug = f"{history.workspace}/{history.project}"
+    days_plot(out, history.days, f"{slug}: images waiting, by day")
+    if any(day.intake for day in history.days):
+        intake_plot(out, history.days, f"{slug}: images that came new, by day")
 
 
 def _day_row(day: Day) -> tuple[Cell, ...]:
@@ -56,8 +63,10 @@ def _day_row(day: Day) -> tuple[Cell, ...]:
         str(day.batches),
         str(day.images),
         signed(day.images_delta),
+        number(day.intake),
+        number(day.assigned),
+        number(day.annotated_work),
         str(day.num_jobs),
-        signed(day.num_jobs_delta),
         "yes" if day.is_observed else "no",
     )
 
@@ -87,6 +96,26 @@ def batch_history(out: Console, history: BatchHistory, *, has_plot: bool) -> Non
         table(out, ("what", "after (UTC)", "by (UTC)", ">images", ">change", ">jobs", "name"), rows)
     else:
         line(out, "Nothing happened to it in that time, and it was not known of before.")
+    if history.jobs:
+        out.print()
+        _jobs(out, history.jobs)
+
+
+def _jobs(out: Console, jobs: Sequence[JobNow]) -> None:
+    """Show the jobs that were made from it, the first one first, and how far each is."""
+    columns = ("=job", "status", "=made (UTC)", ">images", "=annotated", ">approved")
+    table(out, columns, map(_job_row, jobs))
+
+
+def _job_row(job: JobNow) -> tuple[Cell, ...]:
+    return (
+        job.job_id,
+        "gone" if job.gone_at else job.status or "",
+        moment(job.created_at)[: len("2026-11-20")],
+        str(job.images),
+        share_bar(job.annotated, job.images) if job.annotated is not None and job.images else "",
+        number(job.approved),
+    )
 
 
 def _timeline(history: BatchHistory) -> list[tuple[Cell, ...]]:

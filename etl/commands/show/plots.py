@@ -1,4 +1,4 @@
-"""Plots in the terminal: bars of images by day or by state."""
+"""Plots in the terminal: bars of images by day or by state, a line of them in a word, a share as a bar."""
 
 from __future__ import annotations
 
@@ -34,6 +34,34 @@ def days_plot(out: Console, days: Sequence[Day], title: str) -> None:
     _plot(out, bars, f"{title}{light}")
 
 
+def intake_plot(out: Console, days: Sequence[Day], title: str) -> None:
+    """Draw the images that came new on each day as a bar; nothing where nobody looked."""
+    unseen = any(day.intake is None for day in days)
+    later = " (what came while nobody looked counts when it was seen)" if unseen else ""
+    _plot(out, [_Bar(_short(day.day), day.intake or 0) for day in days], f"{title}{later}")
+
+
+_EIGHTHS: Final = "▁▂▃▄▅▆▇█"
+_UNSEEN: Final = "·"
+
+
+def sparkline(heights: Sequence[int], is_seen: Sequence[bool]) -> str:
+    """Draw numbers as one word, from the lowest bar for nothing to the highest; a dot where nobody looked."""
+    top = max(1, *heights, 1)
+    bars = (_EIGHTHS[round(height / top * (len(_EIGHTHS) - 1))] for height in heights)
+    return "".join(bar if seen else _UNSEEN for bar, seen in zip(bars, is_seen, strict=True))
+
+
+_SHARE_WIDTH: Final = 10
+
+
+def share_bar(count: int, of: int) -> str:
+    """Draw a share as a bar with its percentage, neither rounded up to whole nor down to nothing."""
+    full = min(_SHARE_WIDTH, max(count > 0, _SHARE_WIDTH * count // of))
+    percent = min(100, max(count > 0, 100 * count // of))
+    return f"{'█' * full}{'░' * (_SHARE_WIDTH - full)} {percent:3d}%"
+
+
 def states_plot(out: Console, states: Sequence[State], title: str) -> None:
     """Draw the images of each state as a bar."""
     _plot(out, [_Bar(_short(state.observed_at.date()), state.images) for state in states], title)
@@ -60,8 +88,9 @@ def _plot(out: Console, bars: Sequence[_Bar], title: str) -> None:
     figure.plot_size(margin + width * len(shown), _PLOT_HEIGHT)
     figure.axes(active=False)
     for is_light, marker in ((False, "█"), (True, "░")):
-        columns = [_columns(place, width) for place, bar in enumerate(shown) if bar.is_light is is_light]
-        heights = [bar.height for bar in shown if bar.is_light is is_light for _ in range(width - 1)]
+        drawn = {place: bar for place, bar in enumerate(shown) if bar.is_light is is_light and bar.height}
+        columns = [_columns(place, width) for place in drawn]
+        heights = [bar.height for bar in drawn.values() for _ in range(width - 1)]
         if heights:
             figure.draw(figure.signal([*chain(*columns)], heights, marker=marker).fillx())
     figure.ruler("x").lim(0, width * len(shown) - 1)

@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
 from etl.commands.show import coloured, duration, fault, line, moment, suspicion, table
+from etl.commands.show.plots import sparkline
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from rich.console import Console
 
-    from etl.commands.queries.status import LastRun, ProjectStatus, Status
+    from etl.commands.queries.status import Backlog, LastRun, ProjectStatus, Status
     from etl.commands.show import Cell
+    from etl.records import Slug
 
 
-def status(out: Console, found: Status) -> None:
-    """Show every project's age beside its promise, what is open, and the last run."""
+MOST_DRAWN: Final = 200
+"""Projects whose backlog is drawn: nobody looks at more of them, and each costs thirty days of reading."""
+
+_NONE_DRAWN: Final[Mapping[Slug, Backlog]] = MappingProxyType({})
+
+
+def status(out: Console, found: Status, backlogs: Mapping[Slug, Backlog] = _NONE_DRAWN) -> None:
+    """
+    Show every project's age beside its promise, what is open, and the last run.
+
+    Args:
+        out: Where to.
+        found: What to show.
+        backlogs: How each project's backlog went; drawn for those that are there.
+    """
     if not found.projects:
         line(out, "The ledger is empty: run `batchledger sync`.")
     else:
-        _projects(out, found)
+        _projects(out, found, backlogs)
         out.print()
     for project in found.projects:
         if project.is_tracked and project.gap_since is not None:
@@ -32,7 +49,7 @@ def status(out: Console, found: Status) -> None:
         line(out, _last_run(found.last_run, found.at))
 
 
-def _projects(out: Console, found: Status) -> None:
+def _projects(out: Console, found: Status, backlogs: Mapping[Slug, Backlog]) -> None:
     ages = ("age", ">kept 1 d", ">7 d", ">30 d")
     columns: tuple[str, ...] = ("project", *ages, "verdict", ">batches", ">images")
     rows = list(map(_row, found.projects))
@@ -40,6 +57,18 @@ def _projects(out: Console, found: Status) -> None:
         columns += (">missing",)
         rows = [(*row, str(project.missing or "")) for row, project in zip(rows, found.projects, strict=True)]
     table(out, columns, rows)
+    if backlogs:
+        out.print()
+        drawn = [(str(slug), _drawn(backlog), _ends(backlog)) for slug, backlog in sorted(backlogs.items())]
+        table(out, ("project", "=backlog of 30 days (· nobody looked)", ">from, to"), drawn)
+
+
+def _drawn(backlog: Backlog) -> str:
+    return sparkline(backlog.images, backlog.is_observed)
+
+
+def _ends(backlog: Backlog) -> str:
+    return f"{backlog.images[0]}, {backlog.images[-1]}"
 
 
 def _row(project: ProjectStatus) -> tuple[Cell, ...]:
