@@ -107,7 +107,11 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """What the jobs of a project say of it; all is None where they were never read."""
+    """
+    What the jobs of a project say of it; all is None where they were never read.
+
+    `jobs_verdict` and `jobs_error` are those of the last attempt to read them.
+    """
 
     jobs: int | None
     size: int | None
@@ -115,6 +119,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     approved: int | None
     rejected: int | None
     jobs_observed_at: datetime | None
+    jobs_verdict: str | None
+    jobs_error: str | None
     basis: str | None
     end_early: date | None
     end_likely: date | None
@@ -452,6 +458,8 @@ SELECT
     project.approved,
     project.rejected,
     project.jobs_observed_at,
+    attempt.jobs_verdict,
+    left(attempt.jobs_error, 300) AS jobs_error,
     forecast.basis,
     forecast.end_early,
     forecast.end_likely,
@@ -467,6 +475,16 @@ LEFT JOIN LATERAL (
     WHERE forecast.workspace = :workspace
         AND forecast.project = :project
 ) AS forecast ON TRUE
+LEFT JOIN LATERAL (
+    SELECT
+        observation.jobs_verdict,
+        observation.jobs_error
+    FROM analytics.observation
+    WHERE observation.workspace = :workspace
+        AND observation.project = :project
+        AND observation.observed_at = project.last_attempt_at
+    LIMIT 1
+) AS attempt ON TRUE
 WHERE project.workspace = :workspace
     AND project.project = :project
 """

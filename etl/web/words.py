@@ -22,6 +22,7 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What has no look of its own, or breaks a line."""
 
 _NONE: Final = "\N{EN DASH}"
+_THIN: Final = "\N{NARROW NO-BREAK SPACE}"
 _MINUS: Final = "\N{MINUS SIGN}"
 
 
@@ -46,7 +47,7 @@ def moment(at: datetime | None) -> Markup:
 
 def count(number: int | None) -> str:
     """Write a count; narrow spaces are between its thousands."""
-    return _NONE if number is None else f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return _NONE if number is None else f"{number:,}".replace(",", _THIN)
 
 
 def signed(number: int | None) -> str:
@@ -58,7 +59,7 @@ def signed(number: int | None) -> str:
 
 def share(part: float | None) -> str:
     """Write a share that is not whole as less than that, however near it comes."""
-    return _NONE if part is None else f"{math.floor(part * 1000) / 10:g} %"
+    return _NONE if part is None else f"{math.floor(part * 1000) / 10:g}{_THIN}%"
 
 
 def span(seconds: float | None) -> str:

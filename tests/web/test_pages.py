@@ -13,7 +13,9 @@ import pytest
 import requests
 
 from etl.database import engine, head
+from etl.selection import Promise
 from etl.settings import DatabaseSettings, WebSettings
+from etl.simulator.faults import Fault
 from etl.simulator.world import World
 from etl.store import PostgresLedger
 from etl.web.guards import HEADERS, is_own
@@ -129,6 +131,21 @@ def test_a_suspect_list_is_shown_with_the_command_that_resolves_it(pages: Pages)
     assert "<code>batchledger confirm acme/cars</code>" in body
     assert "the list is empty, and was not before" in body
     assert "<code>batchledger check</code>" in body
+
+
+def test_jobs_that_cannot_be_read_are_said_to_be_old_beside_batches_that_are_fresh(database: str) -> None:
+    world, clock = World.seeded(1, projects=1, batches_per_project=3), FakeClock(datetime.now(UTC))
+    source, connections = WorldSource(world, clock), engine(database)
+    source.faults.add(Fault.status(500), path="/acme/cars/jobs")
+    ledger = PostgresLedger(connections, host="here", version="test")
+    a_run(ledger, [source], clock, promise=Promise(3600))
+    connections.dispose()
+    with pages_of(database) as pages:
+        body = get(pages, "/projects/acme/cars").text
+
+    assert "Its jobs are not fresh" in body
+    assert "was not read" in body
+    assert '<span class="state good">fresh</span>' in body
 
 
 def test_only_what_is_looked_for_is_listed(pages: Pages) -> None:

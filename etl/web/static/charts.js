@@ -3,6 +3,7 @@
 
 (() => {
   const HEIGHT = 220;
+  const DAY_S = 86400;
   const SPARK = { width: 120, height: 28 };
   const paths = {
     line: uPlot.paths.linear(),
@@ -28,9 +29,20 @@
     };
   }
 
+  // Times are written as everywhere on the page: in UTC, and the same in every country.
+  const written = (seconds, isDay) => {
+    const iso = new Date(seconds * 1e3).toISOString();
+    return isDay ? iso.slice(0, 10) : iso.slice(0, 16).replace("T", " ");
+  };
+
   function axis() {
     const line = { stroke: colour("--line"), width: 1 };
     return { stroke: colour("--quiet"), grid: line, ticks: line };
+  }
+
+  function axisOfTime() {
+    const values = (_plot, splits, _place, _space, step) => splits.map((at) => written(at, step >= DAY_S));
+    return { ...axis(), space: 110, values };
   }
 
   // Counts begin at nothing, whatever else they do.
@@ -41,12 +53,15 @@
   };
 
   function options(chart, holder, isSmall) {
+    const isDaily = chart.series.every((one) => one.kind !== "steps");
+    const room = chart.series.some((one) => one.kind === "bars") ? DAY_S / 2 : 0;
+    const when = { label: "UTC", value: (_plot, at) => (at == null ? "--" : written(at, isDaily)) };
     return {
       ...(isSmall ? SPARK : { width: holder.clientWidth, height: HEIGHT }),
       tzDate: inUtc,
-      series: [{}, ...chart.series.map((one, place) => series(one, place, isSmall))],
-      axes: isSmall ? [{ show: false }, { show: false }] : [axis(), { ...axis(), size: 70 }],
-      scales: { y: { range } },
+      series: [when, ...chart.series.map((one, place) => series(one, place, isSmall))],
+      axes: isSmall ? [{ show: false }, { show: false }] : [axisOfTime(), { ...axis(), size: 70 }],
+      scales: { x: { range: (_plot, from, to) => [from - room, to + room] }, y: { range } },
       legend: { show: !isSmall },
       cursor: { show: !isSmall },
       padding: isSmall ? [2, 2, 2, 2] : undefined,
