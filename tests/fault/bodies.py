@@ -16,6 +16,7 @@ class Members(list[tuple[bytes, "Tree"]]):
 Tree: TypeAlias = "bytes | list[Tree] | Members"
 """JSON to be; a leaf is its own text, which need not be JSON."""
 
+ADDRESS: Final = b"ann.lee@example.com"
 PARCEL: Final = '"\U0001f4e6"'.encode()
 
 NUMBERS: Final = (
@@ -67,12 +68,21 @@ DEPTHS: Final = (3, 99, 101, 300, 600, 1_500, 40_000)
 KEYS: Final = (
     *rb'"id" "images" "numJobs" "name" "uploaded" "batches" "error" "status" "ID" "\u0069d" ""'.split(),
     *(b'"_seconds"', b'"_nanoseconds"', b'"\\u0000"', b'"\\ud800"', b'"\xff"'),
+    *rb'"numImages" "annotated" "rejected" "sourceBatch" "project" "created" "labeler" "owner"'.split(),
 )
 
 
 def a_body(random: Random, ids: Sequence[str] = "abcdefghijkl") -> bytes:
     """Make one body, broken seldom enough for its records to be looked at, often enough to matter."""
-    tree = _document(random, ids)
+    return _made(random, _document(random, [_record(random, one) for one in _some(random, ids)], b"batch"))
+
+
+def a_body_of_jobs(random: Random, ids: Sequence[str] = "abcdefghijkl") -> bytes:
+    """Make one body of jobs, broken in the same ways; `ADDRESS` is in it, unless it was broken, too."""
+    return _made(random, _document(random, [_job(random, one) for one in _some(random, ids)], b"job"))
+
+
+def _made(random: Random, tree: Tree) -> bytes:
     for _ in range(random.choice((0, 1, 1, 1, 2, 3, 6))):
         tree = _broken(random, tree)
     body = _text(tree)
@@ -81,13 +91,33 @@ def a_body(random: Random, ids: Sequence[str] = "abcdefghijkl") -> bytes:
     return body
 
 
-def _document(random: Random, ids: Sequence[str]) -> Tree:
-    records: list[Tree] = [_record(random, one) for one in ids[: random.choice((0, 1, 1, 2, 3, 5, 12))]]
+def _some(random: Random, ids: Sequence[str]) -> Sequence[str]:
+    return ids[: random.choice((0, 1, 1, 2, 3, 5, 12))]
+
+
+def _document(random: Random, records: list[Tree], kind: bytes) -> Tree:
     if records and random.random() < 0.2:
         records.append(random.choice(records))
-    shapes: list[Tree] = [Members({b'"batches"': records}.items()) for _ in range(12)]
-    shapes += [records, records, *(Members({b'"batch"': one}.items()) for one in records[:1]), *records[:1]]
+    one, many = b'"%b"' % kind, b'"%b"' % {b"batch": b"batches", b"job": b"jobs"}[kind]
+    shapes: list[Tree] = [Members({many: records}.items()) for _ in range(12)]
+    shapes += [records, records, *(Members({one: record}.items()) for record in records[:1]), *records[:1]]
     return random.choice(shapes)
+
+
+def _job(random: Random, job_id: str) -> Members:
+    fields: list[tuple[bytes, Tree]] = [
+        (b'"id"', f'"{job_id}"'.encode()),
+        (b'"numImages"', b"%d" % random.randrange(5)),
+        *((key, b"%d" % random.randrange(3)) for key in (b'"annotated"', b'"approved"', b'"rejected"')),
+        (b'"sourceBatch"', b'"P/%d"' % random.randrange(3)),
+        (b'"project"', b'"P"'),
+        (b'"status"', random.choice((b'"assigned"', b'"complete"'))),
+        (b'"name"', random.choice((b'"north: Job 1"', PARCEL, b'"for %b, please"' % ADDRESS))),
+        (b'"labeler"', b'"%b"' % ADDRESS),
+        (b'"owner"', random.choice((b'"w"', Members([(b'"email"', b'"%b"' % ADDRESS)])))),
+        (b'"created"', Members([(b'"_seconds"', b"1669148088"), (b'"_nanoseconds"', b"297000000")])),
+    ]
+    return Members(random.sample(fields, len(fields) - random.choice((0,) * 9 + (1, 2))))
 
 
 def _record(random: Random, batch_id: str) -> Members:

@@ -16,11 +16,14 @@ from etl.parse import (
     locate_batch,
     parse_batch,
     parse_batches,
+    parse_job,
+    parse_jobs,
     parse_root,
     parse_workspace,
 )
+from etl.parse.people import People, PeoplePolicy, scrubbed
 from etl.simulator.faults import Fault
-from tests.fault.bodies import a_body
+from tests.fault.bodies import ADDRESS, a_body, a_body_of_jobs
 from tests.fault.harness import drawn
 from tests.property.test_parse import (
     assert_accounts_for,
@@ -28,6 +31,7 @@ from tests.property.test_parse import (
     assert_reject_is_storable,
     is_storable,
 )
+from tests.property.test_parse_jobs import assert_job_is_storable
 from tests.worlds import FakeClock, WorldSource, a_run, a_world
 
 if TYPE_CHECKING:
@@ -55,14 +59,21 @@ DIGITS: Final = 100
 OTHERS: Final = 1_000_000
 """Where the seeds of the other parsers' bodies begin."""
 
+JOBS: Final = 2_000_000
+"""Where those of bodies of jobs begin."""
+
 LIST: Final = "/acme/cars/batches"
+LIST_OF_JOBS: Final = "/acme/cars/jobs"
+PSEUDONYMS: Final = People(PeoplePolicy.PSEUDONYM, b"secret")
 
 
-def every_body(random: Random, check: Callable[[bytes], str]) -> Counter[str]:
+def every_body(
+    random: Random, check: Callable[[bytes], str], make: Callable[[Random], bytes] = a_body
+) -> Counter[str]:
     """Check so many bodies; one that fails is shown, and the seed of its test makes it again."""
     outcomes = Counter[str]()
     for number in range(BODIES):
-        body = a_body(random)
+        body = make(random)
         try:
             outcomes[check(body)] += 1
         except Exception as error:
@@ -70,14 +81,14 @@ def every_body(random: Random, check: Callable[[bytes], str]) -> Counter[str]:
     return outcomes
 
 
-def records_of(body: bytes) -> list[Any] | None:
+def records_of(body: bytes, many: str = "batches") -> list[Any] | None:
     """Read the records of a list with a parser that lets anything pass; None where there is no list."""
     try:
         text = body.decode("utf-8-sig", "surrogateescape")
         whole = json.loads(text, strict=False, parse_int=_number, parse_float=_number)
     except (ValueError, RecursionError):
         return None
-    records = whole.get("batches") if isinstance(whole, dict) else whole
+    records = whole.get(many) if isinstance(whole, dict) else whole
     return records if isinstance(records, list) else None
 
 
@@ -85,13 +96,13 @@ def _number(text: str) -> int | str:
     return int(text) if text.lstrip("-").isdigit() and len(text) <= DIGITS else text
 
 
-def has_records(body: bytes) -> bool:
+def has_records(body: bytes, many: str = "batches") -> bool:
     """Say whether a body is a list of records by a parser that lets nothing pass."""
     try:
         whole = json.loads(body.decode("utf-8-sig"), parse_float=str, parse_constant=int)
     except (ValueError, RecursionError):
         return False
-    is_refused = isinstance(whole, dict) and ("error" in whole or not isinstance(whole.get("batches"), list))
+    is_refused = isinstance(whole, dict) and ("error" in whole or not isinstance(whole.get(many), list))
     return (
         isinstance(whole, (list, dict)) and not is_refused and body.count(b"[") + body.count(b"{") < SHALLOW
     )
@@ -118,6 +129,33 @@ def assert_holds(body: bytes) -> str:
     assert sent == told
     for batch_id in snapshot.present:
         assert_is_located(body, batch_id)
+    return "rejects" if snapshot.rejects else "read"
+
+
+def assert_jobs_hold(body: bytes) -> str:
+    """See that a body of jobs loses its people and nothing else, and is then read wholly or not at all."""
+    pseudonymous, left = scrubbed(body, PSEUDONYMS), scrubbed(body, People())
+    assert ADDRESS not in left
+    assert ADDRESS not in pseudonymous
+    assert scrubbed(left, People()) == left
+    with suppress(PayloadError):
+        assert_job_is_storable(parse_job(left, "a"))
+    try:
+        snapshot = parse_jobs(left)
+    except PayloadError:
+        assert not has_records(body, "jobs")
+        return "refused"
+    records = records_of(left, "jobs") or []
+    assert_accounts_for(snapshot, len(records))
+    assert not has_records(body, "jobs") or len(records) == len(records_of(body, "jobs") or [])
+    for job in snapshot.records:
+        assert_job_is_storable(job)
+    for reject in snapshot.rejects:
+        assert_reject_is_storable(reject)
+    rejected = {reject.position for reject in snapshot.rejects}
+    kept = [record for at, record in enumerate(records) if at not in rejected]
+    sent = [(one["id"], one["numImages"], one.get("annotated"), one.get("status")) for one in kept]
+    assert sent == [(one.job_id, one.images, one.annotated, one.status) for one in snapshot.records]
     return "rejects" if snapshot.rejects else "read"
 
 
@@ -163,6 +201,12 @@ def test_no_body_brings_the_other_parsers_down(faults: Faults, fault_seed: int) 
         assert every_body(drawn(OTHERS + fault_seed), assert_the_others_hold)["read"] > 0
 
 
+def test_no_body_of_jobs_brings_the_parser_down_or_tells_of_a_person(faults: Faults, fault_seed: int) -> None:
+    with faults(f"source: {BODIES} mutated bodies of jobs"):
+        outcomes = every_body(drawn(JOBS + fault_seed), assert_jobs_hold, a_body_of_jobs)
+    assert min(outcomes[one] for one in ("refused", "rejects", "read")) > BODIES // 25
+
+
 def test_no_body_brings_a_ledger_out_of_the_truth(
     ledger: PostgresLedger, database: str, faults: Faults, fault_seed: int
 ) -> None:
@@ -173,16 +217,22 @@ def test_no_body_brings_a_ledger_out_of_the_truth(
         a_run(ledger, [source], clock)
         for _ in range(RUNS):
             world.change(0.3)
+            project.annotate(next(job.id for job in project.jobs.values() if job.unannotated), images=1)
             source.faults.add(Fault.literal(a_body(random, list(project.batches))), path=LIST)
+            source.faults.add(Fault.literal(a_body_of_jobs(random, list(project.jobs))), path=LIST_OF_JOBS)
             a_run(ledger, [source], clock)
             clock.move(minutes=20)
+        source.faults.clear()
         assert {report.verdict.is_trusted for report in a_run(ledger, [source], clock).projects} == {True}
         with psycopg.connect(database) as connection:
             assert rows(connection, "SELECT * FROM analytics.invariant_violation") == []
-            errors = rows(connection, "SELECT DISTINCT error_class FROM ledger.observation")
+            errors = rows(connection, "SELECT error_class FROM ledger.observation")
+            errors += rows(connection, "SELECT jobs_error_class FROM ledger.observation")
             there = rows(connection, "SELECT batch_id, images FROM analytics.batch WHERE gone_at IS NULL")
+            jobs = rows(connection, "SELECT job_id, annotated FROM analytics.job WHERE gone_at IS NULL")
     assert {error for (error,) in errors} <= {None, "PayloadError"}
     assert dict(there) == {batch.id: batch.images for batch in project.batches.values()}
+    assert dict(jobs) == {job.id: job.annotated for job in project.jobs.values()}
 
 
 def rows(connection: psycopg.Connection, query: LiteralString) -> list[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from etl.errors import PayloadError
 from etl.parse import MAX_COUNT, error_text, error_type, parse_batch, parse_batches, parse_workspace
-from etl.records import Batch, Reject, Snapshot
+from etl.records import Batch, Record, Reject, Snapshot
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ENDS_AT = datetime(2100, 1, 1, tzinfo=UTC)
@@ -126,13 +126,13 @@ def assert_reject_is_storable(reject: Reject) -> None:
     assert reject.reason
 
 
-def assert_accounts_for(snapshot: Snapshot[Batch], number_of_records: int) -> None:
+def assert_accounts_for(snapshot: Snapshot[Record], number_of_records: int) -> None:
     assert len(snapshot.records) + len(snapshot.rejects) == number_of_records
     positions = [reject.position for reject in snapshot.rejects]
     assert positions == sorted(set(positions))
     assert all(0 <= position < number_of_records for position in positions)
-    batch_ids = [batch.batch_id for batch in snapshot.records]
-    assert len(batch_ids) == len(set(batch_ids))
+    ids = [record.record_id for record in snapshot.records]
+    assert len(ids) == len(set(ids))
 
 
 @given(mutated())
