@@ -311,10 +311,14 @@ project: Final = Table(
     ),
     _at("jobs_since", "First trusted reading of its jobs; NULL: they were never read.", nullable=True),
     *_job_totals("that are not gone, as last believed", is_known=True),
-    Column("jobs_digest", LargeBinary, comment="As digest, of the list of jobs."),
-    _text("jobs_etag", "As etag, of the list of jobs."),
-    _at("jobs_loss_suspected_since", "As loss_suspected_since, of the list of jobs.", nullable=True),
-    Column("jobs_settled", Boolean, comment="As is_settled, of the list of jobs."),
+    Column("jobs_digest", LargeBinary, comment="As digest, of the list of jobs; NULL as there."),
+    _text("jobs_etag", "As etag, of the list of jobs; NULL as there."),
+    _at(
+        "jobs_loss_suspected_since",
+        "As loss_suspected_since, of the list of jobs; NULL as there.",
+        nullable=True,
+    ),
+    Column("jobs_settled", Boolean, comment="As is_settled, of the list of jobs; NULL as there."),
     UniqueConstraint("workspace", "project"),
     comment="One project of a workspace, with its totals as last believed.",
 )
@@ -418,7 +422,7 @@ observation: Final = Table(
         "Of the list of jobs: changed, unchanged (both trusted), suspect, failed; NULL: it was not asked "
         "for.",
     ),
-    _text("jobs_rule", "As rule, of the list of jobs."),
+    _text("jobs_rule", "As rule, of the list of jobs; NULL as there."),
     _at(
         "jobs_at", "When its answer, or its failure, was complete; NULL: it was not asked for.", nullable=True
     ),
@@ -427,8 +431,8 @@ observation: Final = Table(
         "jobs_at of the trusted reading of the jobs before it; NULL: there is none.",
         nullable=True,
     ),
-    Column("jobs_http_status", SmallInteger, comment="As http_status, of the list of jobs."),
-    _count("jobs_body_bytes", "As body_bytes, of the list of jobs.", nullable=True),
+    Column("jobs_http_status", SmallInteger, comment="As http_status, of the list of jobs; NULL as there."),
+    _count("jobs_body_bytes", "As body_bytes, of the list of jobs; NULL as there.", nullable=True),
     Column(
         "jobs_digest",
         LargeBinary,
@@ -443,7 +447,7 @@ observation: Final = Table(
     ),
     _text("jobs_error_class", "Kind of the error; NULL: the jobs did not fail."),
     _text("jobs_error", "What went wrong with the jobs, without secrets; NULL: nothing."),
-    Column("jobs_surroundings", JSONB, comment="As surroundings, of the list of jobs."),
+    Column("jobs_surroundings", JSONB, comment="As surroundings, of the list of jobs; NULL as there."),
     Column(
         "jobs_settled", Boolean, comment="As is_settled, of the list of jobs; NULL: they were never read."
     ),

@@ -509,15 +509,27 @@ def _widen_project() -> None:
             nullable=False,
             comment="Images in those jobs that a reviewer rejected.",
         ),
-        sa.Column("jobs_digest", sa.LargeBinary(), nullable=True, comment="As digest, of the list of jobs."),
-        sa.Column("jobs_etag", sa.Text(), nullable=True, comment="As etag, of the list of jobs."),
+        sa.Column(
+            "jobs_digest",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="As digest, of the list of jobs; NULL as there.",
+        ),
+        sa.Column(
+            "jobs_etag", sa.Text(), nullable=True, comment="As etag, of the list of jobs; NULL as there."
+        ),
         sa.Column(
             "jobs_loss_suspected_since",
             sa.DateTime(timezone=True),
             nullable=True,
-            comment="As loss_suspected_since, of the list of jobs.",
+            comment="As loss_suspected_since, of the list of jobs; NULL as there.",
         ),
-        sa.Column("jobs_settled", sa.Boolean(), nullable=True, comment="As is_settled, of the list of jobs."),
+        sa.Column(
+            "jobs_settled",
+            sa.Boolean(),
+            nullable=True,
+            comment="As is_settled, of the list of jobs; NULL as there.",
+        ),
     ):
         op.add_column("project", column, schema="ledger")
 
@@ -530,7 +542,9 @@ def _widen_observation() -> None:
             nullable=True,
             comment="Of the list of jobs: changed, unchanged (both trusted), suspect, failed; NULL: it was not asked for.",
         ),
-        sa.Column("jobs_rule", sa.Text(), nullable=True, comment="As rule, of the list of jobs."),
+        sa.Column(
+            "jobs_rule", sa.Text(), nullable=True, comment="As rule, of the list of jobs; NULL as there."
+        ),
         sa.Column(
             "jobs_at",
             sa.DateTime(timezone=True),
@@ -547,10 +561,13 @@ def _widen_observation() -> None:
             "jobs_http_status",
             sa.SmallInteger(),
             nullable=True,
-            comment="As http_status, of the list of jobs.",
+            comment="As http_status, of the list of jobs; NULL as there.",
         ),
         sa.Column(
-            "jobs_body_bytes", sa.Integer(), nullable=True, comment="As body_bytes, of the list of jobs."
+            "jobs_body_bytes",
+            sa.Integer(),
+            nullable=True,
+            comment="As body_bytes, of the list of jobs; NULL as there.",
         ),
         sa.Column(
             "jobs_digest",
@@ -610,7 +627,7 @@ def _widen_observation() -> None:
             "jobs_surroundings",
             postgresql.JSONB(),
             nullable=True,
-            comment="As surroundings, of the list of jobs.",
+            comment="As surroundings, of the list of jobs; NULL as there.",
         ),
         sa.Column(
             "jobs_settled",
