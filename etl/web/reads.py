@@ -337,7 +337,8 @@ ORDER BY
 LIMIT :limit
 """
 
-# The projects are chosen first, so that what is costly to tell is told of them alone.
+# The projects are chosen first, so that what is costly to tell is told of them alone. Each LIMIT keeps it so:
+# without it the planner may judge every project and then join, as it does where it has no statistics yet.
 _PROJECTS: Final = """
 WITH chosen AS MATERIALIZED ({chosen})
 SELECT
@@ -365,9 +366,24 @@ SELECT
     gap.reason AS gap_reason,
     gap.reasons AS gap_reasons
 FROM chosen
-INNER JOIN analytics.project
-    ON project.workspace = chosen.workspace
-    AND project.project = chosen.project
+CROSS JOIN LATERAL (
+    SELECT
+        workspace,
+        project,
+        name,
+        type,
+        is_tracked,
+        batches,
+        images,
+        num_jobs,
+        last_observed_at,
+        last_verdict,
+        last_attempt_at
+    FROM analytics.project AS known
+    WHERE known.workspace = chosen.workspace
+        AND known.project = chosen.project
+    LIMIT 1
+) AS project
 CROSS JOIN LATERAL (
     SELECT
         age_s,
@@ -379,6 +395,7 @@ CROSS JOIN LATERAL (
     FROM analytics.freshness
     WHERE freshness.workspace = chosen.workspace
         AND freshness.project = chosen.project
+    LIMIT 1
 ) AS freshness
 CROSS JOIN LATERAL (
     SELECT count(*) AS batches
@@ -406,6 +423,7 @@ LEFT JOIN LATERAL (
     WHERE gap.workspace = chosen.workspace
         AND gap.project = chosen.project
         AND gap.to_at IS NULL
+    LIMIT 1
 ) AS gap ON TRUE
 ORDER BY
     freshness.is_kept IS DISTINCT FROM FALSE,
@@ -659,7 +677,7 @@ SELECT
     chosen.project,
     chosen.images,
     chosen.last_observed_at,
-    freshness.max_age_s
+    promised.max_age_s
 FROM (
     SELECT
         workspace,
@@ -673,9 +691,13 @@ FROM (
         project
     LIMIT :limit
 ) AS chosen
-INNER JOIN analytics.freshness
-    ON freshness.workspace = chosen.workspace
-    AND freshness.project = chosen.project
+CROSS JOIN LATERAL (
+    SELECT max_age_s
+    FROM analytics.freshness
+    WHERE freshness.workspace = chosen.workspace
+        AND freshness.project = chosen.project
+    LIMIT 1
+) AS promised
 ORDER BY
     chosen.workspace,
     chosen.project
