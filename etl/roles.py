@@ -116,8 +116,8 @@ _LACKING: Final = """
             OR (nspname = 'ledger' AND relkind IN ('r', 'p'))
         )
         AND (privilege = 'SELECT' OR relname <> 'alembic_version')
-        AND (privilege NOT IN ('UPDATE', 'DELETE') OR relname <> 'batch_change')
-        AND (privilege <> 'DELETE' OR relname NOT IN ('batch', 'project', 'project_day'))
+        AND (privilege NOT IN ('UPDATE', 'DELETE') OR relname NOT IN ('batch_change', 'job_change'))
+        AND (privilege <> 'DELETE' OR relname NOT IN ('batch', 'job', 'project', 'project_day'))
         AND NOT has_table_privilege(pg_class.oid, privilege)
     ORDER BY 2, nth
 """

@@ -40,7 +40,10 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ledger TO "batchled
 -- Only a migration moves the revision, and nobody rewrites history or forgets what it is about.
 REVOKE INSERT, UPDATE, DELETE ON ledger.alembic_version FROM "batchledger_writer";
 REVOKE UPDATE, DELETE ON ledger.batch_change FROM "batchledger_writer";
-REVOKE DELETE ON ledger.batch, ledger.project, ledger.project_day FROM "batchledger_writer";
+REVOKE UPDATE, DELETE ON ledger.job_change FROM "batchledger_writer";
+-- To forget people is no change of what happened.
+GRANT UPDATE (name, labeler, reviewer) ON ledger.job_change TO "batchledger_writer";
+REVOKE DELETE ON ledger.batch, ledger.job, ledger.project, ledger.project_day FROM "batchledger_writer";
 
 -- The same for what later migrations make.
 DO $roles$

@@ -223,6 +223,7 @@ CASES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "diff": (("diff", "acme/cars", "2024-01-01", "now"),),
     "explain": (("explain", "acme/cars/BATCH"),),
     "export": (("export", "observation"), ("export", "run", "--format", "jsonl")),
+    "forget": (("forget",), ("forget", "--yes")),
     "history": (("history", "acme/cars"), ("history", "acme/cars/BATCH", "--json")),
     "migrate": (("migrate",), ("migrate", "--roles"), ("migrate", "--sql")),
     "projects": (("projects",), ("projects", "--json")),

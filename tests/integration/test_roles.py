@@ -33,7 +33,9 @@ ROWS: Final = {"SELECT", "INSERT", "UPDATE", "DELETE"}
 FEWER: Final = {
     "alembic_version": {"SELECT"},
     "batch_change": {"SELECT", "INSERT"},
+    "job_change": {"SELECT", "INSERT"},
     "batch": ROWS - {"DELETE"},
+    "job": ROWS - {"DELETE"},
     "project": ROWS - {"DELETE"},
     "project_day": ROWS - {"DELETE"},
 }
@@ -150,6 +152,8 @@ def test_the_writer_may_read_and_write_rows_and_nothing_else(shared: str) -> Non
         "UPDATE ledger.alembic_version SET version_num = 'more'",
         "UPDATE ledger.batch_change SET images = 0",
         "DELETE FROM ledger.batch_change",
+        "UPDATE ledger.job_change SET images = 0",
+        "DELETE FROM ledger.job_change",
         "DELETE FROM ledger.batch",
         "CREATE ROLE more",
     ],
