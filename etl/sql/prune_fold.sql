@@ -8,7 +8,8 @@ spans AS (
         sum(coalesce(alike.span_count, 1)) AS span_count,
         sum(alike.requests) AS requests,
         -- All of them follow one another, so the first one's is that before the span.
-        (array_agg(alike.previous_at ORDER BY alike.observed_at, alike.observation_id))[1] AS previous_at
+        (array_agg(alike.previous_at ORDER BY alike.observed_at, alike.observation_id))[1] AS previous_at,
+        (array_agg(alike.jobs_previous_at ORDER BY alike.observed_at, alike.observation_id))[1] AS jobs_previous_at
     FROM alike
     WHERE alike.observed_at < alike.kept_at
         OR alike.observation_id = alike.kept_id
@@ -20,7 +21,8 @@ kept AS (
         span_from = spans.span_from,
         span_count = spans.span_count,
         requests = spans.requests,
-        previous_at = spans.previous_at
+        previous_at = spans.previous_at,
+        jobs_previous_at = spans.jobs_previous_at
     FROM spans
     WHERE observation.observation_id = spans.kept_id
 ),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.also_on_16
 
 A_BATCH: Final = "(SELECT min(batch_id) FROM ledger.batch WHERE gone_at IS NULL)"
+A_JOB: Final = "(SELECT min(job_id) FROM ledger.job WHERE gone_at IS NULL)"
 A_CHANGE: Final = (
     "observation_id = (SELECT min(observation_id) FROM ledger.batch_change WHERE kind = 'changed')"
 )
@@ -84,9 +85,13 @@ BROKEN: Final = {
         "change_belongs_to_an_observation",
         "observation_counts_its_changes",
     },
-    f"UPDATE ledger.observation SET verdict = 'changed' WHERE {LAST}": {"observation_counts_its_changes"},
+    f"UPDATE ledger.observation SET verdict = 'changed' WHERE {LAST}": {
+        "observation_counts_its_changes",
+        "flows_balance",
+    },
     f"UPDATE ledger.observation SET observed_at = observed_at + interval '1 s' WHERE {FIRST}": {
-        "change_belongs_to_an_observation"
+        "change_belongs_to_an_observation",
+        "observations_are_in_order",
     },
     f"UPDATE ledger.observation SET batches_entered = 7, batches_changed = 1 WHERE {FIRST}": {
         "observation_counts_its_changes",
@@ -114,6 +119,39 @@ BROKEN: Final = {
     f"UPDATE ledger.project_day SET batches_left = 0 WHERE {LAST_DAY}": {"day_adds_up_its_changes"},
     f"UPDATE ledger.project_day SET day = day + 1 WHERE {LAST_DAY}": {"day_adds_up_its_changes"},
     f"DELETE FROM ledger.project_day WHERE {LAST_DAY}": {"day_adds_up_its_changes"},
+    "UPDATE ledger.project SET jobs = jobs + 1": {
+        "jobs_balance",
+        "job_changes_balance",
+        "last_observation_balances",
+    },
+    f"UPDATE ledger.job SET annotated = annotated + 1 WHERE job_id = {A_JOB}": {
+        "jobs_balance",
+        "current_row_is_last_change",
+    },
+    f"UPDATE ledger.job SET status = 'forged' WHERE job_id = {A_JOB}": {"current_row_is_last_change"},
+    f"UPDATE ledger.job SET carried_since = now() WHERE job_id = {A_JOB}": {"settled_is_settled"},
+    f"DELETE FROM ledger.job WHERE job_id = {A_JOB}": {"change_has_its_job", "jobs_balance"},
+    f"UPDATE ledger.job_change SET images_delta = images_delta + 1 WHERE job_id = {A_JOB}": {
+        "job_changes_balance",
+        "change_follows_from_the_one_before",
+        "observation_follows_from_the_one_before",
+        "day_adds_up_its_changes",
+    },
+    f"UPDATE ledger.observation SET jobs_changes = jobs_changes + 1 WHERE {FIRST}": {
+        "observation_counts_its_changes"
+    },
+    f"UPDATE ledger.observation SET job_images = job_images + 1 WHERE {FIRST}": {
+        "observation_follows_from_the_one_before"
+    },
+    f"UPDATE ledger.observation SET jobs_at = jobs_at + interval '1 s' WHERE {FIRST}": {
+        "change_belongs_to_an_observation"
+    },
+    "UPDATE ledger.observation SET removed = removed + 1, intake = intake - 1 WHERE removed > 0": {
+        "flows_balance",
+        "day_adds_up_its_changes",
+    },
+    f"UPDATE ledger.project_day SET annotated = annotated + 1 WHERE {LAST_DAY}": {"day_adds_up_its_changes"},
+    f"UPDATE ledger.project_day SET assigned = assigned + 1 WHERE {LAST_DAY}": {"day_adds_up_its_changes"},
 }
 
 

@@ -87,6 +87,10 @@ def test_every_setting_can_be_set_by_its_variable(tmp_path: Path) -> None:
         "BATCHLEDGER_SCHEDULE__CRON": "5 4 * * mon-fri",
         "BATCHLEDGER_SCHEDULE__TIMEZONE": "Europe/Berlin",
         "BATCHLEDGER_SOURCE__AUTH": "query",
+        "BATCHLEDGER_JOBS__READ": "Always",
+        "BATCHLEDGER_WEB__ENABLED": "no",
+        "BATCHLEDGER_JOBS__PEOPLE": "keep",
+        "BATCHLEDGER_JOBS__PSEUDONYM_KEY_FILE": str(a_file(tmp_path, "key", "key")),
         "BATCHLEDGER_LOG__FORMAT": "JSON",
         "BATCHLEDGER_LOG__LEVEL": "Debug",
         "BATCHLEDGER_PROJECTS": "acme/*",
@@ -270,11 +274,14 @@ def test_no_fault_shows_the_value_not_even_in_its_traceback(tmp_path: Path, name
     with pytest.raises(SettingsError) as caught:
         load(environ, tmp_path)
     shown = "".join(traceback.format_exception(caught.value))
-    is_a_path = name in ("BATCHLEDGER_CONFIG", "ROBOFLOW_API_KEY_FILE")
+    is_a_path = name == "BATCHLEDGER_CONFIG" or name.endswith("_KEY_FILE")
     assert (CANARY in shown) is is_a_path
 
 
-@pytest.mark.parametrize("place", [place for place in places().values() if place[-1] != "api_key_file"])
+_OF_TEXT = [place for place in places().values() if not place[-1].endswith("key_file")]
+
+
+@pytest.mark.parametrize("place", _OF_TEXT)
 @pytest.mark.parametrize("value", [f'"{CANARY}"', f'["{CANARY}"]', f'{{ "x" = "{CANARY}" }}'])
 def test_no_fault_shows_a_value_of_the_file(tmp_path: Path, place: tuple[str, ...], value: str) -> None:
     header = f"[{place[0]}]\n" if len(place) > 1 else ""

@@ -85,12 +85,25 @@ INVARIANTS: Final[Mapping[str, Invariant]] = MappingProxyType(
         "last_observation_balances": Invariant(
             "the totals of a project are not those that its last observation left", _REPLAY
         ),
+        "jobs_balance": Invariant(
+            "the totals of a project are not the sum of its annotation jobs, so that one of them is wrong",
+            _REPLAY,
+        ),
+        "job_changes_balance": Invariant(
+            "the totals of a project are not the sum of all changes of its annotation jobs, so that history "
+            "and present disagree",
+            _REPLAY,
+        ),
+        "flows_balance": Invariant(
+            "what an observation says came and went is not what is there more or less", _REPLAY
+        ),
         "current_row_is_last_change": Invariant(
-            "a batch is shown otherwise than its last change left it", _REPLAY
+            "a batch or job is shown otherwise than its last change left it", _REPLAY
         ),
         "change_has_its_batch": Invariant("a batch has a history, and is not shown", _REPLAY),
+        "change_has_its_job": Invariant("an annotation job has a history, and is not shown", _REPLAY),
         "change_follows_from_the_one_before": Invariant(
-            "a change of a batch does not begin where the one before it ended",
+            "a change of a batch or job does not begin where the one before it ended",
             _REPLAY,
         ),
         "change_belongs_to_an_observation": Invariant(
@@ -120,8 +133,8 @@ INVARIANTS: Final[Mapping[str, Invariant]] = MappingProxyType(
             _REPORT,
         ),
         "settled_is_settled": Invariant(
-            "a project says that nothing is pending, and a batch of it is; the same answer again would be "
-            "passed over",
+            "a project says that nothing is pending, and a batch or job of it is; the same answer again "
+            "would be passed over",
             _REPLAY,
         ),
     }
