@@ -35,6 +35,35 @@ _OF_THIS_MACHINE: Final = {"host": "worker-1"}
 """What no two machines have in common, and nobody has to know of this one."""
 
 
+_LATER: Final = "2026-11-19 12:00:00+00"
+_BY_HAND: Final = {
+    "assigned_after": "2026-11-18 12:00:00+00",
+    "assigned_by": _LATER,
+    "carried_since": _LATER,
+    "completed_after": "2026-11-18 12:00:00+00",
+    "completed_by": _LATER,
+    "detail": '{"batch_id": "YR5JOsaGOnZ9wfKbFc3O", "delta": 5, "total": 4}',
+    "end_early": "2026-12-18",
+    "end_late": "2027-01-29",
+    "end_likely": "2027-01-04",
+    "extra": '{"uploadedVia": "api"}',
+    "gone_at": _LATER,
+    "invariant": "flows_balance",
+    "jobs_error": "large_loss",
+    "labeler": "person-ca978112ca1bbdca",
+    "missing_since": _LATER,
+    "observed_after": _LATER,
+    "project": "cars",
+    "reviewer": "person-3e23e8160039594a",
+    "span_from": "2026-11-18 00:00:00+00",
+    "to_assigned_s": "266400",
+    "to_completed_s": "352800",
+    "valid_to": _LATER,
+    "workspace": "acme",
+}
+"""What the demonstration has nothing of: it is over in two weeks, and shows no people and no broken books."""
+
+
 def main() -> None:
     """Run the demonstration, look at what it left, and write the file."""
     with tempfile.TemporaryDirectory(prefix="batchledger-examples-") as folder:
@@ -49,15 +78,11 @@ def main() -> None:
 
 def _examples(connection: Connection, one: Relation) -> Mapping[str, str]:
     """Take the row that has the most to show, and what it lacks from others."""
-    rows = sorted(_rows(connection, one), key=_shown, reverse=True)
     first: dict[str, str] = {}
-    for row in rows:
+    for row in sorted(_rows(connection, one), key=_shown, reverse=True):
         first = {**{column: value for column, value in row.items() if value}, **first}
-    return {
-        column: _OF_THIS_MACHINE.get(column, first[column])
-        for column in (rows[0] if rows else {})
-        if column in first
-    }
+    told = {**_BY_HAND, **first, **_OF_THIS_MACHINE}
+    return {column.name: told[column.name] for column in one.columns}
 
 
 def _shown(row: Mapping[str, str | None]) -> int:
