@@ -355,7 +355,7 @@ class Story:
             reason = "failed" if one.verdict == "failed" else f"suspect: {one.rule}"
             expected.setdefault((one.previous_at, ends[0] if ends else None), []).append(reason)
         first = dict.fromkeys(self.ask("SELECT first_seen_at FROM ledger.project"))
-        # Nobody follows what is not listed before its first observation. That is the only pause here, and other
+        # Nobody follows what is not listed before its first observation. That is the only pause here; other
         # tests are about pauses.
         unfollowed = "project paused"
         told = {
