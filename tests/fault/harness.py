@@ -265,7 +265,7 @@ class Scene:
             return connection.execute(query, values or None).fetchall()
 
     def waits_in(self, file: str) -> bool:
-        """Whether a statement of the program, by the name of its first file, waits for a lock."""
+        """Whether a statement of the program, by the name of its file, waits for a lock."""
         beginning = statement(file).text.splitlines()[0]
         return any(waiting.startswith(beginning) for (waiting,) in self.rows(_WAITING))
 

@@ -144,7 +144,7 @@ PHASES: Final[Mapping[str, Callable[[Scene], AbstractContextManager[Process]]]] 
     "while it lists": lambda scene: held_by_the_api(scene, "/acme"),
     "while it reads the first": lambda scene: held_by_the_api(scene, LISTS),
     "while it reads the third": lambda scene: held_by_the_api(scene, LISTS, done=2),
-    "while it applies": lambda scene: held_by_a_lock(scene, "SELECT FROM ledger.project FOR UPDATE", "delta"),
+    "while it applies": lambda scene: held_by_a_lock(scene, "SELECT FROM ledger.project FOR UPDATE", "apply"),
     "while it writes unchanged rows": lambda scene: held_by_a_lock(
         scene, "SELECT FROM ledger.claim FOR UPDATE", "record"
     ),

@@ -94,7 +94,7 @@ def test_a_promise_that_this_program_does_not_know_is_told_all_the_same(scene: S
     found = broken_by(scene, "DELETE FROM ledger.payload")
 
     (broken,) = found.broken
-    assert (broken.invariant, len(broken.rows)) == ("never_heard_of", 2 * 2)  # The lists of batches and of jobs.
+    assert (broken.invariant, len(broken.rows)) == ("never_heard_of", 4)
     assert broken.remedy
 
 
