@@ -220,7 +220,10 @@ class _Spent:
         self._seconds: list[float] = []
         connection.add_notice_handler(self._take)
         connection.execute("SET client_min_messages = 'log'")
-        connection.execute("SET log_statement_stats = on")
+        connection.execute(
+            "SELECT set_config('log_statement_stats', 'on', FALSE) FROM pg_roles"
+            " WHERE rolname = current_user AND rolsuper"
+        )
 
     def _take(self, notice: psycopg.errors.Diagnostic) -> None:
         found = self._TIMES.search(notice.message_detail or "")

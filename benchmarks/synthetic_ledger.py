@@ -76,9 +76,13 @@ class Writer:
     def __init__(self, uri: str, size: Size, *, seed: int, until: datetime) -> None:
         self._connection = psycopg.connect(uri, autocommit=True, cursor_factory=psycopg.ClientCursor)
         self._connection.execute("SET work_mem = '128MB'")
-        # What a crash would lose is written anew; what is referred to is there by construction.
+        # What a crash would lose is written anew.
         self._connection.execute("SET synchronous_commit = off")
-        self._connection.execute("SET session_replication_role = replica")
+        # What is referred to is there by construction, so who may leaves the checks out.
+        self._connection.execute(
+            "SELECT set_config('session_replication_role', 'replica', FALSE) FROM pg_roles"
+            " WHERE rolname = current_user AND rolsuper"
+        )
         today = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         start = today - timedelta(days=_DAYS)
         self._size = size
