@@ -242,7 +242,7 @@ def test_a_batch_that_the_list_leaves_out_is_absent_only_if_a_look_up_denies_it(
     assert desk.reads().projects[0].rule == "short_list"
     assert desk.reads().projects[0].verdict.is_trusted  # From now on the same list is looked at no more.
     desk.project.delete(deleted)
-    assert desk.reads().projects[0].requests == 1
+    assert desk.reads().projects[0].requests == 2  # The lists of batches and of jobs.
     desk.types("confirm", PATH, "--json")
     (absent,) = json.loads(desk.out)["absent"]
     assert (absent["batch_id"], absent["was"]) == (deleted, "unlisted")

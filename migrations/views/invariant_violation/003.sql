@@ -832,9 +832,15 @@ violation AS (
             observation.unassigned,
             observation.removed
         ) < 0
-        OR (observation.intake IS NOT NULL) <> (
-            observation.previous_at IS NOT NULL
-            AND (observation.parse_ms IS NOT NULL OR observation.verdict IN ('changed', 'suspect'))
+        -- What was compared with something tells it, and nothing else does.
+        OR (
+            observation.intake IS NULL
+            AND observation.previous_at IS NOT NULL
+            AND observation.verdict IN ('changed', 'suspect')
+        )
+        OR (
+            observation.intake IS NOT NULL
+            AND (observation.previous_at IS NULL OR observation.verdict IN ('failed', 'skipped'))
         )
 )
 SELECT
