@@ -371,7 +371,7 @@ def test_a_list_that_stays_short_costs_nothing_while_it_stays_the_same(scene: Sc
     assert hidden in scene.looked_up()
     before = scene.contents(*HELD)
     report = scene.read(short)
-    assert (report.verdict, report.requests) == (Verdict.UNCHANGED, 1 + 1)  # The lists of batches and of jobs.
+    assert (report.verdict, report.requests) == (Verdict.UNCHANGED, 2)  # Of batches and of jobs.
     assert scene.contents(*HELD) == before
 
 

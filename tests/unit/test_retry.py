@@ -23,6 +23,7 @@ class ATime:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.slept: list[float] = []
+        self.retries = 0
 
     def monotonic(self) -> float:
         return self.now
@@ -30,6 +31,9 @@ class ATime:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
+
+    def count(self) -> None:
+        self.retries += 1
 
 
 def longest(_low: float, high: float) -> float:
@@ -67,7 +71,13 @@ def run(
     call: Call | None = None,
     options: SourceOptions | None = None,
 ) -> str:
-    policy = retrying(options or SourceOptions(), sleep=time.sleep, monotonic=time.monotonic, uniform=uniform)
+    policy = retrying(
+        options or SourceOptions(),
+        sleep=time.sleep,
+        monotonic=time.monotonic,
+        uniform=uniform,
+        on_retry=time.count,
+    )
     return policy(attempt, call or a_call(time))
 
 
@@ -78,6 +88,7 @@ def unavailable(*, asks_s: float | None = None) -> TransientError:
 def test_the_windows_that_waits_are_drawn_from_double() -> None:
     time = ATime()
     assert run(time, failing(*(unavailable() for _ in range(4)), time=time)) == "answer"
+    assert time.retries == 4
     assert time.slept == [0.5, 1.0, 2.0, 4.0]
 
 
