@@ -47,18 +47,12 @@ CROSS JOIN LATERAL (
                     AND observation.late_s IS NOT NULL
                     AND observation.observed_at > span.from_at
                 UNION ALL
-                -- What was late when a pause began, or is late now.
+                -- What is late now, or was when a pause began: nothing is promised in it, and no more can be broken than
+                -- was promised.
                 SELECT
-                    due.until - make_interval(secs => open.late_s),
-                    due.until
-                FROM (
-                    SELECT coalesce(min(pause.from_at), now()) AS until
-                    FROM ledger.pause
-                    WHERE pause.project_id = project.project_id
-                        AND pause.to_at IS NULL
-                ) AS due
+                    now() - make_interval(secs => open.late_s),
+                    now()
                 WHERE open.late_s IS NOT NULL
-                    AND due.until > span.from_at
             ) AS late
         ) AS broken
         CROSS JOIN LATERAL (
