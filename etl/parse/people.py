@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hmac
 import json
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+
+import regex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,15 +24,16 @@ _LONGEST_KEY: Final = 64
 """Bytes of the longest of these keys when each of its characters is escaped."""
 
 _DIGITS: Final = 16
-_PSEUDONYM: Final = re.compile(rb"person-[0-9a-f]{%d}" % _DIGITS)
+_PSEUDONYM: Final = regex.compile(rb"person-[0-9a-f]{%d}" % _DIGITS)
 
 # Every repetition below is possessive or bounded, and whatever one of them has passed no other begins in:
-# that is what makes a hostile megabyte cost no more than an honest one.
-_STRING: Final = re.compile(rb'"((?:[^"\\]++|\\.)*+)"?', re.DOTALL)
-_COLON: Final = re.compile(rb"\s*+:")
-_COMMA: Final = re.compile(rb"\s*+,\s*+")
-_STRUCTURE: Final = re.compile(_STRING.pattern + rb"|[\[\]{},]", re.DOTALL)
-_LEAF: Final = re.compile(_STRING.pattern + rb'(\s*+:)?|[^\s,:{}\[\]"]++', re.DOTALL)
+# that is what makes a hostile megabyte cost no more than an honest one. The module `re` of some releases of
+# Python 3.11, which Debian 12 has, gets possessive groups wrong.
+_STRING: Final = regex.compile(rb'"((?:[^"\\]++|\\.)*+)"?', regex.DOTALL)
+_COLON: Final = regex.compile(rb"\s*+:")
+_COMMA: Final = regex.compile(rb"\s*+,\s*+")
+_STRUCTURE: Final = regex.compile(_STRING.pattern + rb"|[\[\]{},]", regex.DOTALL)
+_LEAF: Final = regex.compile(_STRING.pattern + rb'(\s*+:)?|[^\s,:{}\[\]"]++', regex.DOTALL)
 
 _AT: Final = rb"(?:@|\\{1,2}u0040|%40|&\#(?:64|[xX]40);)"
 _LOCAL: Final = rb"""(?:
@@ -45,12 +47,13 @@ _LABEL: Final = rb"""(?:
   | \\{1,2}u(?:(?!00[0-7])[0-9a-fA-F]{4}|00(?:2[dD]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|5[fF]))
 )"""
 _HOST: Final = rb"(?:%b++(?:(?:\.|\\{1,2}u002[eE])%b++)*+|\[[0-9A-Za-z.:]{1,64}\])" % (_LABEL, _LABEL)
-_WORD: Final = re.compile(
-    rb"(%b++|\\\")((?:%b%b)++)?+|\\{1,2}u[0-9a-fA-F]{4}|\\." % (_LOCAL, _AT, _HOST), re.DOTALL | re.VERBOSE
+_WORD: Final = regex.compile(
+    rb"(%b++|\\\")((?:%b%b)++)?+|\\{1,2}u[0-9a-fA-F]{4}|\\." % (_LOCAL, _AT, _HOST),
+    regex.DOTALL | regex.VERBOSE,
 )
 """A run of what can stand before an `@`, and in its second group the `@` and host that make it an address."""
 
-_HINT: Final = re.compile(rb"@|u0040|%40|&#|person-")
+_HINT: Final = regex.compile(rb"@|u0040|%40|&#|person-")
 """What no text lacks that has an address or a pseudonym in it."""
 
 
@@ -156,7 +159,7 @@ def _value_end(body: bytes, start: int) -> int:
     return len(body)
 
 
-def _named(leaf: re.Match[bytes], people: People) -> bytes:
+def _named(leaf: regex.Match[bytes], people: People) -> bytes:
     """Write one text, number or key of a value that names people."""
     if leaf[2] is not None:
         return _clean(leaf[0], people)

@@ -67,8 +67,9 @@ STATUSES: Final[dict[str, Meeting]] = {
     "s401-page": fails(Fault.html(401), "UnauthorizedError", 401),
     "s503-page": fails(Fault.html(503), "TransientError", 503),
     "s200-error": fails(Fault.error_key(), "PayloadError", 200),
-    "s500-once": arrives(Fault.status(500), times=1, requests=2),
-    "s408-once": arrives(Fault.status(408), times=1, requests=2),
+    # The list of batches twice, and that of the jobs.
+    "s500-once": arrives(Fault.status(500), times=1, requests=3),
+    "s408-once": arrives(Fault.status(408), times=1, requests=3),
     "s304-unasked-once": fails(Fault.status(304, b""), "RefusedError", 304, times=1),
 }
 
@@ -109,7 +110,7 @@ def retry_afters() -> dict[str, str]:
 
 def test_every_form_of_retry_after(new_scene: NewScene, faults: Faults) -> None:
     busy = {
-        f"{form}-{status}": arrives(Fault.status(status, headers={"Retry-After": value}), times=1, requests=2)
+        f"{form}-{status}": arrives(Fault.status(status, headers={"Retry-After": value}), times=1, requests=3)
         for form, value in retry_afters().items()
         for status in (429, 503)
     }

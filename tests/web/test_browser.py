@@ -227,6 +227,8 @@ def test_in_the_dark_the_page_is_dark_and_its_charts_are_too(visit: Visit) -> No
 
     dark = page.evaluate(f"[{ground}, {line}]")
     page.emulate_media(color_scheme="light")
+    # The chart is told of it a moment later.
+    page.wait_for_function(f"{line} !== '#72abff'")
     light = page.evaluate(f"[{ground}, {line}]")
     assert dark == ["rgb(18, 23, 28)", "#72abff"]
     assert light == ["rgb(255, 255, 255)", "#1d63c9"]
