@@ -98,18 +98,8 @@ class Observer(msgspec.Struct, frozen=True):
                 return self._observe(source, state)
             except ClaimLostError as error:
                 return skipped(state, self.clock(), HELD, str(error))
-            except SourceError as error:
-                _log.warning("project failed", error=str(error), remedy=error.remedy)
-                return failed(state, error, self.clock(), began_at)
-            except StatementFailedError as error:
-                # One project that the database cannot cope with must not end every run at its place.
-                _log.error("project failed in the database", error=str(error), remedy=error.remedy)
-                return failed(state, InternalError(str(error), remedy=error.remedy), self.clock(), began_at)
-            except DatabaseUnavailableError:
-                raise
             except Exception as error:  # noqa: BLE001 - a bug must not take the other projects with it.
-                _log.exception("project failed by a fault of ours")
-                return failed(state, _internal(error), self.clock(), began_at)
+                return failed(state, _set_aside("project", error), self.clock(), began_at)
 
     def _mind_clock(self, state: ProjectState, now: datetime) -> None:
         """Say once a run that observations are dated later than the clock says, to keep them in order."""
@@ -128,6 +118,18 @@ class Observer(msgspec.Struct, frozen=True):
             self._batches(source), self._past(state), lambda at: dated(state, at), self.accepted
         )
         jobs = self._hear_jobs(examiner, source, state, batches) if self._wants_jobs(state, batches) else None
+        try:
+            return self._reading(state, batches, jobs)
+        except Exception as error:
+            if not isinstance(jobs, Heard) or jobs.examined is None:
+                raise
+            # What the database does not take of the jobs must not take the batches with it.
+            refused = NoJobs(_set_aside("jobs", error), jobs.at, jobs.requests)
+        return self._reading(state, batches, refused)
+
+    def _reading(
+        self, state: ProjectState, batches: Heard[Batch], jobs: Heard[Job] | NoJobs | None
+    ) -> Reading:
         observation = observation_of(state, batches, jobs)
         applied = self._apply(observation, batches, jobs)
         report = report_of(state, observation, batches, jobs, applied)
@@ -191,14 +193,9 @@ class Observer(msgspec.Struct, frozen=True):
         )
         try:
             return examiner.hear(self._jobs(source), past, lambda at: max(at, batches.at), self.accepted_jobs)
-        except SourceError as error:
-            _log.warning("jobs failed", error=str(error), remedy=error.remedy)
-            return NoJobs(error, max(self.clock(), batches.at))
-        except (ClaimLostError, DatabaseUnavailableError):
-            raise
         except Exception as error:  # noqa: BLE001 - as for the whole project.
-            _log.exception("jobs failed by a fault of ours")
-            return NoJobs(_internal(error), max(self.clock(), batches.at))
+            cause = _set_aside("jobs", error)
+            return NoJobs(cause, max(self.clock(), batches.at), cause.requests)
 
     def _is_written(self, batches: Heard[Batch], jobs: Heard[Job] | NoJobs | None) -> bool:
         """Say whether the ledger was told at once, because there was something to compare."""
@@ -234,10 +231,30 @@ def _examined(jobs: Heard[Job] | NoJobs | None) -> Examined[Job] | None:
     return jobs.examined if isinstance(jobs, Heard) else None
 
 
-def _internal(error: Exception) -> InternalError:
-    return InternalError(
-        f"a fault of batchledger's own ({type(error).__name__})", remedy="report it with the log of this run"
-    )
+def _set_aside(what: str, error: Exception) -> SourceError:
+    """
+    Say in the log why a project, or its jobs, could not be read, and let the rest go on.
+
+    Raises:
+        ClaimLostError: Another run has the project.
+        DatabaseUnavailableError: There is no rest that could go on.
+    """
+    match error:
+        case SourceError():
+            _log.warning(f"{what} failed", error=str(error), remedy=error.remedy)
+            return error
+        case StatementFailedError():
+            # One project that the database cannot cope with must not end every run at its place.
+            _log.error(f"{what} failed in the database", error=str(error), remedy=error.remedy)
+            return InternalError(str(error), remedy=error.remedy)
+        case ClaimLostError() | DatabaseUnavailableError():
+            raise error
+        case _:
+            _log.error(f"{what} failed by a fault of ours", exc_info=error)
+            return InternalError(
+                f"a fault of batchledger's own ({type(error).__name__})",
+                remedy="report it with the log of this run",
+            )
 
 
 def _tell(report: ProjectReport) -> None:

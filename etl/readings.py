@@ -41,10 +41,11 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class NoJobs(msgspec.Struct, frozen=True):
-    """Jobs that were asked for and could not be read: why, and when."""
+    """Jobs that were asked for and could not be read, or not be kept: why, when, and by how many requests."""
 
     error: SourceError
     at: datetime
+    requests: int
 
 
 def dated(state: ProjectState, at: datetime) -> datetime:
@@ -131,7 +132,7 @@ def observation_of(
         observed_at=batches.at,
         previous_at=state.last_trusted_at,
         http_status=answer.http_status,
-        requests=batches.requests + requests_of(jobs),
+        requests=batches.requests + (jobs.requests if jobs else 0),
         body_bytes=batches.size,
         fetch_ms=answer.fetch_ms,
         parse_ms=believed.parse_ms if believed else None,
@@ -141,13 +142,6 @@ def observation_of(
         is_settled=believed.is_settled if believed else None,
         jobs=None if jobs is None else _jobs_observation(state, batches.at, jobs),
     )
-
-
-def requests_of(jobs: Heard[Job] | NoJobs | None) -> int:
-    """Say how many requests the jobs took."""
-    if jobs is None:
-        return 0
-    return jobs.error.requests if isinstance(jobs, NoJobs) else jobs.requests
 
 
 def _jobs_observation(
