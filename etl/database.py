@@ -14,7 +14,7 @@ from psycopg.errors import DiskFull, InsufficientPrivilege, LockNotAvailable, Re
 from sqlalchemy import NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
-from etl.config import engine_url
+from etl.address import engine_url
 from etl.errors import DatabaseUnavailableError, SchemaMismatchError, SettingsError, StatementFailedError
 from etl.settings import DatabaseSettings
 

@@ -6,7 +6,7 @@ import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from etl.config import fields, variable_of
+from etl.config.names import fields, variable_of
 from etl.settings import Settings, WorkspaceSettings
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-    from etl.config import Place
+    from etl.config.names import Place
 
 _HEAD = """\
 # Configuration

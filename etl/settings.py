@@ -2,149 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from etl.guard import GuardRules
 from etl.parse.people import People, PeoplePolicy
 from etl.selection import ProjectFilter, ReadJobs
-
-# How values are read. No message quotes a value: it may be a secret that was put in the wrong place.
-
-
-def _duration(value: object) -> object:
-    """Read `15m` and `1h30m` as the ISO 8601 that they abbreviate, and digits as seconds."""
-    if not isinstance(value, str):
-        return value
-    text = value.strip().upper()
-    if text.isdecimal():
-        return int(text)
-    short = re.fullmatch(r"(\d+D)?((?:\d+H)?(?:\d+M)?(?:\d+S)?)", text)
-    return f"P{short[1] or ''}{short[2] and 'T' + short[2]}" if short else text
-
-
-def _items(value: object) -> object:
-    return re.split(r"[,\s]+", value.strip(", \t\r\n")) if isinstance(value, str) else value
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _api_url(value: str) -> str:
-    """Accept the address of an API: scheme and host, perhaps a path, and nothing that could hold a key."""
-    try:
-        parts = urlsplit(value)
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address:
-        raise ValueError("must be an address such as https://api.roboflow.com")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("must be an address alone, without user, key or query")
-    return value.rstrip("/")
-
-
-def _database_url(value: SecretStr) -> SecretStr:
-    """Accept what libpq accepts as a connection URI; libpq itself is asked."""
-    uri = value.get_secret_value().strip()
-    if not uri.startswith(("postgresql://", "postgres://")):
-        raise ValueError("must begin with postgresql:// or postgres://, without the name of a driver")
-    try:
-        params = conninfo_to_dict(uri)
-    except ProgrammingError:
-        params = None
-    if params is None:
-        raise ValueError(
-            "is not an address that libpq understands: percent-encode @ : / ? # % in the password, "
-            "and check the names of the parameters after the ?"
-        )
-    if not all(port.isdecimal() or not port for port in str(params.get("port", "")).split(",")):
-        raise ValueError("must have a number as its port; percent-encode @ : / ? # % in the password")
-    if not str(params.get("connect_timeout", "0")).removeprefix("-").isdecimal():
-        raise ValueError("must have a whole number of seconds as its connect_timeout")
-    return SecretStr(uri)
-
-
-def _timezone(value: str) -> str:
-    """Accept the name of an IANA time zone."""
-    try:
-        ZoneInfo(value)
-    except (ValueError, OSError, KeyError):
-        is_known = False
-    else:
-        is_known = True
-    if not is_known:
-        raise ValueError("must be the IANA name of a time zone, such as UTC or Europe/Berlin")
-    return value
-
-
-def _cron(value: str) -> str:
-    """Accept what the scheduler will accept as a crontab line."""
-    # Only who sets a cron expression pays for the import.
-    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415
-
-    try:
-        CronTrigger.from_crontab(value, timezone="UTC")
-    except (ValueError, TypeError):
-        is_cron = False
-    else:
-        is_cron = True
-    if not is_cron:
-        raise ValueError('must be a cron expression of five fields, such as "*/15 * * * *"')
-    return value
-
-
-_RULE = re.compile(r"!?([^/\s\[\]!]+)/([^/\s\[\]!]+)")
-
-
-def _project_rule(value: str) -> str:
-    """Accept `workspace/project`, with `*` and `?` in either part, and `!` before it."""
-    if not _RULE.fullmatch(value):
-        raise ValueError(
-            "must be workspace/project, such as acme/*, acme/cars or !acme/scratch-* (* and ? only)"
-        )
-    return value
-
-
-def _age_rule(value: object) -> object:
-    """Read `workspace/project=7d`."""
-    if not isinstance(value, str):
-        return value
-    pattern, sign, age = value.partition("=")
-    if not sign:
-        raise ValueError("must be workspace/project=age, such as acme/archive-*=7d; 0 promises nothing")
-    return (pattern.strip(), age.strip())
-
-
-_Rule = Annotated[str, AfterValidator(_project_rule)]
-_Age = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0), le=timedelta(days=3660))]
-_AgeRule = Annotated[tuple[_Rule, _Age], BeforeValidator(_age_rule)]
-_SlugText = Annotated[str, StringConstraints(pattern=r"^[^/\s]+$")]
-_Number = Annotated[float, Field(allow_inf_nan=False)]
-
-
-_HostName = Annotated[
-    str, BeforeValidator(_lower), StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?$")
-]
+from etl.values import (
+    Age,
+    AgeRule,
+    AnyCase,
+    ApiUrl,
+    Cron,
+    DatabaseUrl,
+    Duration,
+    HostName,
+    Listed,
+    Number,
+    ProjectRule,
+    SlugText,
+    TimeZone,
+)
 
 
 class _Section(BaseModel):
@@ -154,9 +36,7 @@ class _Section(BaseModel):
 class SourceSettings(_Section):
     """How the Roboflow API is read."""
 
-    url: Annotated[str, AfterValidator(_api_url)] = Field(
-        default="https://api.roboflow.com", description="Address of the API."
-    )
+    url: ApiUrl = Field(default="https://api.roboflow.com", description="Address of the API.")
     api_key: SecretStr | None = Field(
         default=None,
         description="The key, where there is only one. Wins over `api_key_file`, and that over the key which "
@@ -170,19 +50,19 @@ class SourceSettings(_Section):
         description="How the key travels: in the `Authorization` header, or as `api_key` in the query, where "
         "proxies and servers log it; only for a gateway that drops the header.",
     )
-    connect_timeout_s: _Number = Field(
+    connect_timeout_s: Number = Field(
         default=5,
         gt=0,
         le=300,
         description="Longest wait for a connection. Beyond 5 s a host is down, not slow.",
     )
-    read_timeout_s: _Number = Field(
+    read_timeout_s: Number = Field(
         default=30,
         gt=0,
         le=3600,
         description="Longest wait for a whole answer, to its last byte. Large lists take seconds.",
     )
-    total_s: _Number = Field(
+    total_s: Number = Field(
         default=120,
         gt=0,
         le=86400,
@@ -195,24 +75,24 @@ class SourceSettings(_Section):
         le=20,
         description="Attempts for one call. Five, with waits that double, ride out some seconds of trouble.",
     )
-    wait_initial_s: _Number = Field(
+    wait_initial_s: Number = Field(
         default=0.5,
         gt=0,
         le=60,
         description="Upper bound of the first wait between attempts; it doubles each time, and the wait "
         "itself is random below it.",
     )
-    wait_max_s: _Number = Field(
+    wait_max_s: Number = Field(
         default=30, gt=0, le=3600, description="Upper bound of every wait between attempts."
     )
-    retry_after_cap_s: _Number = Field(
+    retry_after_cap_s: Number = Field(
         default=60,
         ge=0,
         le=3600,
         description="Longest `Retry-After` that is honoured in full; a longer one is cut to this, lest a "
         "mistaken header stop a run.",
     )
-    requests_per_s: _Number = Field(
+    requests_per_s: Number = Field(
         default=10,
         ge=0,
         le=10000,
@@ -255,14 +135,14 @@ class SyncSettings(_Section):
         description="Projects read at once. Eight hide the API's latency; the rate limit bounds the load "
         "anyway.",
     )
-    deadline_s: _Number = Field(
+    deadline_s: Number = Field(
         default=600,
         gt=0,
         le=86400,
         description="Longest run. What is not read by then is a failed observation, and first in line "
         "next time.",
     )
-    lease_s: _Number = Field(
+    lease_s: Number = Field(
         default=60,
         ge=5,
         le=3600,
@@ -273,29 +153,29 @@ class SyncSettings(_Section):
 class ScheduleSettings(_Section):
     """When the daemon runs: `every` or `cron`, not both."""
 
-    every: Annotated[timedelta, BeforeValidator(_duration)] | None = Field(
+    every: Duration | None = Field(
         default=None,
         ge=timedelta(seconds=10),
         le=timedelta(days=31),
         description="Time between the starts of two runs: `15m`, `1h30m`, `1d`, ISO 8601 (`PT15M`) or "
         "seconds (`900`). 15 minutes where neither this nor `cron` is set.",
     )
-    cron: Annotated[str, AfterValidator(_cron)] | None = Field(
+    cron: Cron | None = Field(
         default=None,
         description='Start of each run as a cron expression of five fields: `"*/15 * * * *"`. Write weekdays '
         "as names (`mon-fri`).",
     )
-    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
+    timezone: TimeZone = Field(
         default="UTC", description="Time zone of `cron`. UTC has no hour that is skipped or comes twice."
     )
-    jitter_s: _Number = Field(
+    jitter_s: Number = Field(
         default=30,
         ge=0,
         le=3600,
         description="Starts are moved by up to this much, by the same amount on the same host, so that "
         "many installations do not knock at once.",
     )
-    misfire_grace_s: _Number = Field(
+    misfire_grace_s: Number = Field(
         default=300,
         ge=1,
         le=86400,
@@ -318,7 +198,7 @@ class ScheduleSettings(_Section):
 class GuardSettings(_Section):
     """When an absence is believed."""
 
-    max_loss_share: _Number = Field(
+    max_loss_share: Number = Field(
         default=0.5,
         ge=0,
         le=1,
@@ -341,7 +221,7 @@ class GuardSettings(_Section):
         "comes on top. With 0 nobody is asked, and a loss that lasts is believed only once "
         "`batchledger confirm` accepts it.",
     )
-    hold_s: _Number = Field(
+    hold_s: Number = Field(
         default=3600,
         ge=0,
         le=2_592_000,
@@ -363,12 +243,12 @@ class GuardSettings(_Section):
 class JobsSettings(_Section):
     """Which annotation jobs are read beside the batches, and what is kept of people."""
 
-    read: Annotated[ReadJobs, BeforeValidator(_lower)] = Field(
+    read: Annotated[ReadJobs, AnyCase] = Field(
         default=ReadJobs.AUTO,
         description="`auto` reads the jobs of a project once one of its batches has any: one request more in "
         "each reading of it. `always` asks for those of every project, `never` for none.",
     )
-    people: Annotated[PeoplePolicy, BeforeValidator(_lower)] = Field(
+    people: Annotated[PeoplePolicy, AnyCase] = Field(
         default=PeoplePolicy.OMIT,
         description="What becomes of who annotates, reviews or owns a job, and of whatever looks like an "
         "e-mail address, before anything is kept: `omit` leaves it out; `pseudonym` keeps the same made-up "
@@ -399,14 +279,14 @@ class JobsSettings(_Section):
 class FreshnessSettings(_Section):
     """What is promised of the age of the numbers; `status` tells whether it is kept."""
 
-    max_age: _Age | None = Field(
+    max_age: Age | None = Field(
         default=None,
         description="The longest time between two trusted readings of a project, such as `2h`; 0 "
         "promises nothing. Unset: twice the longest time between two starts of `[schedule]`, and at least "
         "2 hours. Set it where `sync` is started by cron less often than hourly. A change counts from the "
         "next run on.",
     )
-    max_ages: Annotated[tuple[_AgeRule, ...], BeforeValidator(_items)] = Field(
+    max_ages: Annotated[tuple[AgeRule, ...], Listed] = Field(
         default=(),
         description='The same for some projects: `["acme/archive-*=7d", "acme/old=0"]`. The first rule that '
         "matches counts.",
@@ -416,18 +296,18 @@ class FreshnessSettings(_Section):
 class RetentionSettings(_Section):
     """What `prune` keeps. Of the history itself it never drops anything."""
 
-    unchanged: _Age = Field(
+    unchanged: Age = Field(
         default=timedelta(days=35),
         ge=timedelta(days=31),
         description="Age from which uneventful readings of one project and day are folded into one row. It "
         "still tells when the first and the last of them was, and that there is no gap between them.",
     )
-    payloads: _Age = Field(
+    payloads: Age = Field(
         default=timedelta(0),
         description="Age from which the bodies of answers are dropped; 0 keeps them for ever. Without them "
         "`explain` cannot show the bytes of that time, and `replay` begins where they do.",
     )
-    every: _Age = Field(
+    every: Age = Field(
         default=timedelta(days=1),
         description="Time after which the daemon prunes again; 0 leaves it to the command.",
     )
@@ -453,7 +333,7 @@ class WebSettings(_Section):
         le=65535,
         description="Port to listen on; 0 picks a free one, which the log names.",
     )
-    allowed_hosts: Annotated[tuple[_HostName, ...], BeforeValidator(_items)] = Field(
+    allowed_hosts: Annotated[tuple[HostName, ...], Listed] = Field(
         default=(),
         description="Names by which browsers may ask, besides `localhost`, `host` and every IP address: "
         '`["status.example.org"]`. Any other name is refused, lest a foreign page read this one by giving '
@@ -464,12 +344,12 @@ class WebSettings(_Section):
 class LogSettings(_Section):
     """What is said on standard error, and how."""
 
-    format: Annotated[Literal["console", "json", "auto"], BeforeValidator(_lower)] = Field(
+    format: Annotated[Literal["console", "json", "auto"], AnyCase] = Field(
         default="console",
         description="Lines for people, JSON lines for machines, or `auto`: lines on a terminal, JSON "
         "elsewhere.",
     )
-    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+    level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = Field(
         default="info",
         description="The least that is said. Libraries speak from warning on, whatever this is.",
     )
@@ -478,7 +358,7 @@ class LogSettings(_Section):
 class DatabaseSettings(_Section):
     """The Postgres that keeps the ledger."""
 
-    url: Annotated[SecretStr, AfterValidator(_database_url)] | None = Field(
+    url: DatabaseUrl | None = Field(
         default=None,
         description="`postgresql://user:password@host:5432/database?sslmode=verify-full`: a libpq "
         "connection URI with any parameter of libpq; a pooler in mode session or transaction may stand in "
@@ -491,13 +371,13 @@ class DatabaseSettings(_Section):
         description="Longest wait for a connection, in whole seconds; a `connect_timeout` in the address "
         "wins. libpq would wait for ever.",
     )
-    statement_timeout_s: _Number = Field(
+    statement_timeout_s: Number = Field(
         default=60,
         ge=0,
         le=86400,
         description="Longest statement; 0 is no limit. Applying a project takes well under a second.",
     )
-    lock_timeout_s: _Number = Field(
+    lock_timeout_s: Number = Field(
         default=10,
         ge=0,
         le=86400,
@@ -510,7 +390,7 @@ class DatabaseSettings(_Section):
         description="Connections at most, all closed between two runs. As many as `sync.concurrency`, so "
         "that no thread waits for another.",
     )
-    pool_timeout_s: _Number = Field(
+    pool_timeout_s: Number = Field(
         default=30, gt=0, le=3600, description="Longest wait for one of the connections."
     )
 
@@ -534,14 +414,14 @@ class Settings(BaseSettings):
         description="Folder of the embedded database. Unset: `/var/lib/batchledger` for root, else "
         "`$XDG_DATA_HOME/batchledger` or `~/.local/share/batchledger`.",
     )
-    projects: Annotated[tuple[_Rule, ...], BeforeValidator(_items)] = Field(
+    projects: Annotated[tuple[ProjectRule, ...], Listed] = Field(
         default=(),
         description="What to follow: names, patterns with `*` and `?`, and exclusions with `!`, such as "
         '`["acme/*", "!acme/scratch-*"]`; with commas between them in the variable. An exclusion always '
         "wins, wherever it stands. Exclusions alone leave all the rest in; absent: all that the keys see.",
     )
     source: SourceSettings = SourceSettings()
-    workspaces: dict[_SlugText, WorkspaceSettings] = {}
+    workspaces: dict[SlugText, WorkspaceSettings] = {}
     sync: SyncSettings = SyncSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     guard: GuardSettings = GuardSettings()

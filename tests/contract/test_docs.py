@@ -17,7 +17,7 @@ from etl import __version__, errors
 from etl.cli import app
 from etl.commands.manual import EXAMPLES, EXIT_CODES
 from etl.commands.story import Story
-from etl.config import fields, variable_of
+from etl.config.names import fields, variable_of
 from etl.database import connect
 from etl.dictionary import dictionary, relations
 from etl.report import PARTIAL

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from etl.config import fields, load, variable_of
+from etl.config import load
+from etl.config.names import fields, variable_of
 from etl.reference import configuration
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
