@@ -353,6 +353,8 @@ class Scene:
             "BATCHLEDGER_SOURCE__ATTEMPTS": "2",
             "BATCHLEDGER_SOURCE__WAIT_INITIAL_S": "0.05",
             "BATCHLEDGER_SCHEDULE__JITTER_S": "0",
+            # Whatever else runs on this machine, a daemon's status page finds a port of its own.
+            "BATCHLEDGER_WEB__PORT": "0",
             **self.environ,
         }
 

@@ -56,6 +56,7 @@ class Process:
                     "ROBOFLOW_API_KEY": self.key,
                     "BATCHLEDGER_SCHEDULE__EVERY": f"{INTERVAL_S}s",
                     "BATCHLEDGER_SCHEDULE__JITTER_S": "0",
+                    "BATCHLEDGER_WEB__PORT": "0",
                     "BATCHLEDGER_SOURCE__READ_TIMEOUT_S": str(READ_TIMEOUT_S),
                     "BATCHLEDGER_SOURCE__ATTEMPTS": "2",
                     "PYTHONWARNINGS": "error",
