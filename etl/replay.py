@@ -276,7 +276,8 @@ class _Course:
             ledger=self._ledger,
             rules=kept.rules,
             neighbours=ArchivedVicinity(kept.surroundings),
-            clock=lambda: kept.observed_at,
+            # The jobs were read last; that they could not be read is noted with the time of the clock.
+            clock=lambda: kept.jobs.observed_at if kept.jobs else kept.observed_at,
             stop=Event(),
             until=time.monotonic() + _PATIENCE_S,
             run_id=kept.run_id,

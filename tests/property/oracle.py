@@ -8,26 +8,40 @@ from __future__ import annotations
 
 import json
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from etl.guard import GuardRules
 
-_DOCUMENTED = ("id", "name", "images", "numJobs", "uploaded")
+_DONE: Final = ("annotated", "approved", "rejected")
+_FLOWS: Final = ("intake", "moved", "assigned", "unassigned", "removed")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """
+    Batches, or jobs.
+
+    `counted` are the values that are nothing once one is gone, `summed` those that the project adds up; both
+    are 0 where the source does not say. `read` takes one record of the source; None if it cannot be used.
+    """
+
+    name: str
+    listed_as: str
+    counted: tuple[str, ...]
+    summed: tuple[str, ...]
+    read: Callable[[dict[str, Any]], Row | None]
 
 
 @dataclass
 class Held:
-    """One batch as believed. `known_at` is the last time at which these values were known to be so."""
+    """One batch or job as believed. `known_at` is the last time at which its values were known to be so."""
 
-    name: str | None
-    images: int
-    num_jobs: int | None
-    uploaded_at: datetime | None
+    values: dict[str, Any]
     extra: dict[str, Any] | None
     first_seen_at: datetime
     changed_at: datetime
@@ -38,47 +52,58 @@ class Held:
     carried_since: datetime | None = None
     gone_at: datetime | None = None
 
-    @property
-    def values(self) -> tuple[object, ...]:
-        return (self.name, self.images, self.num_jobs, self.uploaded_at)
+    def number(self, name: str) -> int:
+        return self.values[name] or 0
 
 
 @dataclass(frozen=True)
 class Change:
-    batch_id: str
+    record_id: str
     kind: str
-    name: str | None
-    images: int
-    num_jobs: int | None
-    uploaded_at: datetime | None
-    images_delta: int
-    num_jobs_delta: int
+    values: dict[str, Any]
+    deltas: dict[str, int]
     observed_at: datetime
     changed_after: datetime | None
 
 
 @dataclass(frozen=True)
 class Told:
-    """One observation, and what was believed after it."""
+    """One answer, and what was believed after it: how many, and the sums. `kinds` count its changes."""
 
     verdict: str
     rule: str | None
-    observed_at: datetime
+    at: datetime
     previous_at: datetime | None
-    totals: tuple[int, int, int] | None
-    kinds: tuple[int, int, int, int, int]
-    deltas: tuple[int, int]
+    totals: tuple[int, ...] | None
+    kinds: dict[str, int]
+    deltas: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """
+    One observation: the batches and, if they were asked for, the jobs; what flowed and what was done.
+
+    `flows` and `work` are None where there was nothing to compare with.
+    """
+
+    batches: Told
+    jobs: Told | None
+    jobs_totals: tuple[int, ...] | None
+    flows: dict[str, int] | None
+    work: dict[str, int] | None
+
+    @property
+    def last_at(self) -> datetime:
+        return self.jobs.at if self.jobs else self.batches.at
 
 
 @dataclass(frozen=True)
 class Row:
     """A usable record of the source."""
 
-    batch_id: str
-    name: str | None
-    images: int
-    num_jobs: int | None
-    uploaded_at: datetime | None
+    record_id: str
+    values: dict[str, Any]
     extra: dict[str, Any] | None
 
 
@@ -92,15 +117,24 @@ class Page:
 
     @property
     def present(self) -> frozenset[str]:
-        return frozenset(row.batch_id for row in self.rows) | self.unusable
+        return frozenset(row.record_id for row in self.rows) | self.unusable
 
 
 @dataclass(frozen=True)
-class _Case:
-    """What else bears on an answer: is the project listed, and what did an operator accept?"""
+class Reply:
+    """
+    What a list was answered with, and each look-up: the body of one that was found, or a status.
 
-    is_listed: bool
-    accepted: frozenset[str]
+    No body: the list is not changed since the last one that left nothing open, or could not be had at all.
+    `is_listed` tells whether the workspace lists the project, `accepted` those whose absence is accepted.
+    """
+
+    at: datetime
+    body: bytes | None
+    look_ups: Mapping[str, bytes | int]
+    is_failed: bool = False
+    is_listed: bool = True
+    accepted: Collection[str] = ()
 
 
 class UnexpectedError(AssertionError):
@@ -108,103 +142,86 @@ class UnexpectedError(AssertionError):
 
 
 @dataclass
-class Oracle:
-    """Told of every answer that a run got, it says what the ledger holds."""
+class Listed:
+    """What the ledger holds of one of a project's two lists."""
 
+    kind: Kind
     rules: GuardRules
-    batches: dict[str, Held] = field(default_factory=dict)
+    held: dict[str, Held] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     after: dict[datetime, dict[str, Held]] = field(default_factory=dict)
-    reads: dict[str, list[tuple[datetime, tuple[object, ...]]]] = field(default_factory=dict)
+    reads: dict[str, list[tuple[datetime, dict[str, Any]]]] = field(default_factory=dict)
     settled_body: bytes | None = None
     loss_since: datetime | None = None
 
     # What is believed
 
     @property
-    def totals(self) -> tuple[int, int, int]:
-        there = [held for held in self.batches.values() if held.gone_at is None]
-        return (len(there), sum(one.images for one in there), sum(one.num_jobs or 0 for one in there))
+    def there(self) -> dict[str, Held]:
+        return {key: held for key, held in self.held.items() if held.gone_at is None}
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        there = self.there.values()
+        return (len(there), *(sum(one.number(name) for one in there) for name in self.kind.summed))
 
     @property
     def trusted(self) -> list[datetime]:
-        return [one.observed_at for one in self.told if one.verdict in ("changed", "unchanged")]
+        return [one.at for one in self.told if one.verdict in ("changed", "unchanged")]
 
     @property
     def last_trusted(self) -> datetime | None:
         return self.trusted[-1] if self.trusted else None
 
     @property
-    def totals_at(self) -> dict[datetime, tuple[int, int, int] | None]:
-        """What was believed after each observation; None before the first readable one."""
-        return {one.observed_at: one.totals for one in self.told}
+    def totals_at(self) -> dict[datetime, tuple[int, ...] | None]:
+        """What was believed after each answer; None before the first readable one."""
+        return {one.at: one.totals for one in self.told}
 
     @property
     def untrusted(self) -> list[Told]:
         return [one for one in self.told if one.verdict in ("failed", "suspect")]
 
-    def days(self) -> dict[date, tuple[int, ...]]:
-        """Roll up the changes: totals at the day's end, deltas, entered, left."""
-        ends: dict[date, tuple[int, ...]] = {}
-        totals = (0, 0, 0)
-        for change in self.changes:
-            day = change.observed_at.astimezone(UTC).date()
-            came = change.kind in ("entered", "returned")
-            left = change.kind == "left"
-            totals = (
-                totals[0] + came - left,
-                totals[1] + change.images_delta,
-                totals[2] + change.num_jobs_delta,
-            )
-            before = ends.get(day, (0,) * 7)
-            moved = (change.images_delta, change.num_jobs_delta, int(came), int(left))
-            ends[day] = (*totals, *(a + b for a, b in zip(before[3:], moved, strict=True)))
-        return ends
-
     # What happens
 
-    def fails(self, at: datetime) -> None:
-        """The list could not be read: nothing that is believed changes."""
-        self._tell("failed", None, self._ordered(at), [])
-
-    def answers(
-        self,
-        at: datetime,
-        body: bytes | None,
-        look_ups: Mapping[str, bytes | int],
-        *,
-        is_listed: bool = True,
-        accepted: Collection[str] = (),
-    ) -> None:
-        """
-        The list was answered, and so was each look-up.
-
-        Args:
-            at: When the list was complete.
-            body: Its body; None: not changed since the last one that left nothing open.
-            look_ups: The body of a batch that was found, or the status without one, by id.
-            is_listed: Whether the workspace lists the project.
-            accepted: Batches whose absence an operator accepts.
-        """
-        at = self._ordered(at)
-        if not accepted and (body is None or body == self.settled_body):
-            _expect(look_ups.keys() == set(), "nobody is asked about what has not changed")
+    def hears(self, reply: Reply) -> list[Change]:
+        """The list was answered; give what changed."""
+        at, body = reply.at, reply.body
+        if reply.is_failed:
+            return self._tell("failed", None, at, [])
+        if not reply.accepted and (body is None or body == self.settled_body):
+            _expect(reply.look_ups.keys() == set(), "nobody is asked about what has not changed")
             self._tell("unchanged", None, at, [])
             self._still_so(at)
-            return
-        page = read_page(body or b"")
+            return []
+        page = self.page(body)
         if page is None or body is None:
-            _expect(look_ups.keys() == set(), "nobody is asked after an answer that cannot be read")
-            self._tell("failed", None, at, [])
-            return
-        self._examine(at, page, look_ups, body, _Case(is_listed, frozenset(accepted)))
+            _expect(reply.look_ups.keys() == set(), "nobody is asked after an answer that cannot be read")
+            return self._tell("failed", None, at, [])
+        return self._examine(page, reply, body)
 
-    def _examine(
-        self, at: datetime, page: Page, look_ups: Mapping[str, bytes | int], body: bytes, case: _Case
-    ) -> None:
-        there = {key: held for key, held in self.batches.items() if held.gone_at is None}
-        taken = (there.keys() - page.present) & case.accepted
+    def page(self, body: bytes | None) -> Page | None:
+        """Read a list as documented; None if it is none."""
+        try:
+            document = json.loads(body or b"")
+        except ValueError:
+            return None
+        records = document.get(self.kind.listed_as) if isinstance(document, dict) else None
+        if not isinstance(records, list):
+            return None
+        ids = [record.get("id") for record in records]
+        rows = [row for record in records if (row := self.kind.read(record))]
+        usable = {row.record_id for row in rows}
+        return Page(
+            tuple(rows),
+            frozenset(key for key in ids if key and key not in usable),
+            any(not key for key in ids),
+        )
+
+    def _examine(self, page: Page, reply: Reply, body: bytes) -> list[Change]:
+        at, look_ups, there = reply.at, reply.look_ups, self.there
+        taken = (there.keys() - page.present) & frozenset(reply.accepted)
         absent = {key: there[key] for key in there.keys() - page.present - taken}
         stale = {key for key, held in absent.items() if held.missing_since}
         hidden = {key for key, held in absent.items() if held.unlisted_since and not held.missing_since}
@@ -212,11 +229,11 @@ class Oracle:
         judged = [one for key, one in there.items() if key not in taken]
         listed = sum(1 for one in judged if not one.missing_since and not one.unlisted_since)
         suspicion = self._suspicion(page, len(lost), len(stale | taken), listed)
-        final = self._final(suspicion, at, is_listed=case.is_listed)
+        final = self._final(suspicion, at, is_listed=reply.is_listed)
         groups = [] if final else [lost, stale, hidden]
         control = self._expect_questions(look_ups, groups, page)
-        found = _found({key: answer for key, answer in look_ups.items() if key in absent})
-        is_vouched = control is not None and bool(_found({control: look_ups[control]}))
+        found = self._found({key: answer for key, answer in look_ups.items() if key in absent})
+        is_vouched = control is not None and bool(self._found({control: look_ups[control]}))
         denied = {key for key in absent if look_ups.get(key) == 404 and is_vouched}
         rule = final or _rule(suspicion, (lost | stale) & look_ups.keys(), found.keys(), denied)
         if rule is None and (lost or stale) and control and look_ups[control] == 404:
@@ -226,10 +243,10 @@ class Oracle:
         self.loss_since = _loss_since(self.loss_since, rule, at)
         changes = [*self._show(at, page, found, is_trusted=rule is None), *self._leave(at, gone)]
         for key in missing:
-            self._miss(at, self.batches[key])
+            self._miss(at, self.held[key])
         self.settled_body = None if rule or missing else body
         verdict = "suspect" if rule else "changed" if changes else "unchanged"
-        self._tell(verdict, rule, at, changes)
+        return self._tell(verdict, rule, at, changes)
 
     def _suspicion(self, page: Page, lost: int, others: int, listed: int) -> str | None:
         if page.has_unreadable and (lost or others):
@@ -264,8 +281,8 @@ class Oracle:
     def _show(self, at: datetime, page: Page, found: Mapping[str, Row], *, is_trusted: bool) -> list[Change]:
         changes = []
         for row in (*page.rows, *found.values()):
-            held = self.batches.get(row.batch_id)
-            is_listed = row.batch_id not in found
+            held = self.held.get(row.record_id)
+            is_listed = row.record_id not in found
             unlisted_since = None if is_listed else (held and held.unlisted_since) or at
             if change := self._compare(at, row, held):
                 changes.append(change)
@@ -273,48 +290,37 @@ class Oracle:
             known_at = at if change or is_trusted else self.last_trusted or at
             if unlisted_since and not change:
                 known_at = unlisted_since
-            self.batches[row.batch_id] = Held(
-                name=row.name,
-                images=row.images,
-                num_jobs=row.num_jobs,
-                uploaded_at=row.uploaded_at,
+            self.held[row.record_id] = Held(
+                values=row.values,
                 extra=row.extra,
                 first_seen_at=held.first_seen_at if held else at,
                 changed_at=changed_at,
                 known_at=max(known_at, changed_at),
                 unlisted_since=unlisted_since,
             )
-            self.reads.setdefault(row.batch_id, []).append((at, self.batches[row.batch_id].values))
-        for key in page.unusable - {row.batch_id for row in page.rows}:
-            self._carry(at, self.batches.get(key))
+            self.reads.setdefault(row.record_id, []).append((at, row.values))
+        for key in page.unusable - {row.record_id for row in page.rows}:
+            self._carry(at, self.held.get(key))
         return changes
 
     def _compare(self, at: datetime, row: Row, held: Held | None) -> Change | None:
         kind, after = self._kind(row, held)
         if kind is None:
             return None
-        return Change(
-            row.batch_id,
-            kind,
-            row.name,
-            row.images,
-            row.num_jobs,
-            row.uploaded_at,
-            row.images - (held.images if held else 0),
-            (row.num_jobs or 0) - ((held.num_jobs or 0) if held else 0),
-            at,
-            after,
-        )
+        deltas = {
+            name: (row.values[name] or 0) - (held.number(name) if held else 0) for name in self.kind.summed
+        }
+        return Change(row.record_id, kind, row.values, deltas, at, after)
 
     def _kind(self, row: Row, held: Held | None) -> tuple[str | None, datetime | None]:
         if held is None:
             return "entered", self.last_trusted
         if held.gone_at:
             return "returned", max(held.gone_at, self.last_trusted or held.gone_at)
-        numbers = (row.images, row.num_jobs, row.uploaded_at)
-        if numbers != (held.images, held.num_jobs, held.uploaded_at):
-            return "changed", held.known_at
-        return ("renamed", held.known_at) if row.name != held.name else (None, None)
+        if row.values == held.values:
+            return None, None
+        is_renamed = {**row.values, "name": None} == {**held.values, "name": None}
+        return ("renamed" if is_renamed else "changed"), held.known_at
 
     def _carry(self, at: datetime, held: Held | None) -> None:
         """It is there, but nothing more can be told; so its values are known only as of their last change."""
@@ -331,22 +337,11 @@ class Oracle:
     def _leave(self, at: datetime, gone: set[str]) -> list[Change]:
         changes = []
         for key in gone:
-            held = self.batches[key]
-            change = Change(
-                key,
-                "left",
-                held.name,
-                0,
-                0,
-                held.uploaded_at,
-                -held.images,
-                -(held.num_jobs or 0),
-                at,
-                held.known_at,
-            )
-            changes.append(change)
+            held = self.held[key]
+            deltas = {name: -held.number(name) for name in self.kind.summed}
             self._miss(at, held)
-            held.images = held.num_jobs = 0
+            held.values = {**held.values, **dict.fromkeys(self.kind.counted, 0)}
+            changes.append(Change(key, "left", held.values, deltas, at, held.known_at))
             held.changed_at = held.known_at = held.gone_at = at
             held.unlisted_since = held.carried_since = None
         return changes
@@ -358,16 +353,20 @@ class Oracle:
 
     def _still_so(self, at: datetime) -> None:
         """The list is as it was: what it shows is known to be so, and nothing else is."""
-        for key, held in self.batches.items():
+        for key, held in self.held.items():
             if not (held.gone_at or held.unlisted_since or held.carried_since):
                 held.known_at = at
                 self.reads.setdefault(key, []).append((at, held.values))
 
-    def _ordered(self, at: datetime) -> datetime:
-        """Observations of a project are in order, whatever the clock does."""
-        return max(at, self.told[-1].observed_at + timedelta(microseconds=1)) if self.told else at
+    def _found(self, look_ups: Mapping[str, bytes | int]) -> dict[str, Row]:
+        rows = {
+            key: self.kind.read(json.loads(answer))
+            for key, answer in look_ups.items()
+            if isinstance(answer, bytes)
+        }
+        return {key: row for key, row in rows.items() if row}
 
-    def _tell(self, verdict: str, rule: str | None, at: datetime, changes: list[Change]) -> None:
+    def _tell(self, verdict: str, rule: str | None, at: datetime, changes: list[Change]) -> list[Change]:
         kinds = [change.kind for change in changes]
         is_known = verdict != "failed" or self.last_trusted is not None
         self.told.append(
@@ -377,68 +376,178 @@ class Oracle:
                 at,
                 self.last_trusted,
                 self.totals if is_known else None,
-                (
-                    kinds.count("entered"),
-                    kinds.count("changed"),
-                    kinds.count("renamed"),
-                    kinds.count("left"),
-                    kinds.count("returned"),
-                ),
-                (
-                    sum(change.images_delta for change in changes),
-                    sum(change.num_jobs_delta for change in changes),
-                ),
+                {kind: kinds.count(kind) for kind in set(kinds)},
+                {name: sum(change.deltas[name] for change in changes) for name in self.kind.summed},
             )
         )
         self.changes += changes
-        self.after[at] = {key: copy(held) for key, held in self.batches.items()}
+        self.after[at] = {key: copy(held) for key, held in self.held.items()}
+        return changes
 
 
-def read_page(body: bytes) -> Page | None:
-    """Read a list as documented; None if it is none."""
-    try:
-        document = json.loads(body)
-    except ValueError:
+class Oracle:
+    """Told of every answer that a run got, it says what the ledger holds of a project."""
+
+    def __init__(self, rules: GuardRules) -> None:
+        self.batches = Listed(BATCHES, rules)
+        self.jobs = Listed(JOBS, rules)
+        self.observed: list[Observed] = []
+
+    def hears(self, batches: Reply, jobs: Reply | None) -> None:
+        """
+        A run read the project.
+
+        Args:
+            batches: How the list of batches was answered.
+            jobs: How that of the jobs was; None where nobody asked for it.
+        """
+        # Observations of a project are in order, whatever the clock does.
+        at = (
+            max(batches.at, self.observed[-1].last_at + timedelta(microseconds=1))
+            if self.observed
+            else batches.at
+        )
+        changes = self.batches.hears(replace(batches, at=at))
+        moves = self.jobs.hears(replace(jobs, at=max(at, jobs.at))) if jobs else []
+        told, of_jobs = self.batches.told[-1], self.jobs.told[-1] if jobs else None
+        is_compared = of_jobs is not None and of_jobs.previous_at is not None
+        self.observed.append(
+            Observed(
+                told,
+                of_jobs,
+                self.jobs.totals if self.jobs.trusted and told.totals is not None else None,
+                _flows(changes, moves if is_compared else []) if told.previous_at else None,
+                _work(moves) if is_compared else None,
+            )
+        )
+
+    def wants_jobs(self, batches: Reply) -> bool:
+        """Say, before the batches are heard, whether there are any jobs to be read."""
+        page = self.batches.page(batches.body)
+        there = [held.number("num_jobs") for held in self.batches.there.values()]
+        shown = [row.values["num_jobs"] for row in page.rows] if page else []
+        return bool(self.jobs.there) or any(there) or any(shown)
+
+    def day(self, day: date) -> dict[str, Any]:
+        """Say what is told of one day: totals at its end, and what was seen to happen on it."""
+        batches = _totals_by(self.batches, day) or (0, 0, 0)
+        jobs = _totals_by(self.jobs, day) if any(at.date() <= day for at in self.jobs.trusted) else None
+        changes = [one for one in self.batches.changes if one.observed_at.date() == day]
+        moves = [one for one in self.jobs.changes if one.observed_at.date() == day]
+        is_observed = day in {at.date() for at in self.batches.trusted}
+        kinds = [one.kind for one in changes]
+        return {
+            **dict(zip(("batches", "images", "num_jobs"), batches, strict=True)),
+            "images_delta": sum(one.deltas["images"] for one in changes),
+            "num_jobs_delta": sum(one.deltas["num_jobs"] for one in changes),
+            "batches_entered": kinds.count("entered") + kinds.count("returned"),
+            "batches_left": kinds.count("left"),
+            "is_observed": is_observed,
+            **dict(zip(("jobs", "job_images", *_DONE), jobs or [None] * 5, strict=True)),
+            **self._flows_on(day, is_told=bool(changes or moves or is_observed)),
+            **self._work_on(day),
+            "remaining": jobs and batches[1] + jobs[1] - jobs[2],
+        }
+
+    def _flows_on(self, day: date, *, is_told: bool) -> dict[str, int | None]:
+        """Sum up what flowed; None for each if nobody looked."""
+        seen = [one.flows for one in self.observed if one.flows and one.batches.at.date() == day]
+        return {name: sum(one[name] for one in seen) if is_told else None for name in _FLOWS}
+
+    def _work_on(self, day: date) -> dict[str, int | None]:
+        """Sum up what was done; None for each if nobody looked, and nothing was seen either."""
+        seen = [one.work for one in self.observed if one.work and one.jobs and one.jobs.at.date() == day]
+        is_observed = day in {at.date() for at in self.jobs.trusted}
+        done = {f"{name}_work": sum(one[name] for one in seen) for name in _DONE}
+        return {name: number if is_observed else number or None for name, number in done.items()}
+
+
+def read_batch(record: dict[str, Any]) -> Row | None:
+    """Read one batch as documented; None if it cannot be used."""
+    if not record.get("id") or not _is_count(record.get("images")):
         return None
-    records = document.get("batches") if isinstance(document, dict) else None
-    if not isinstance(records, list):
+    if not isinstance(uploaded := record.get("uploaded"), dict | None):
         return None
-    ids = [record.get("id") for record in records]
-    rows = [row for record in records if (row := read_row(record))]
-    usable = {row.batch_id for row in rows}
-    return Page(
-        tuple(rows), frozenset(key for key in ids if key and key not in usable), any(not key for key in ids)
-    )
-
-
-def read_row(record: dict[str, Any]) -> Row | None:
-    """Read one record; None if it cannot be used."""
-    images = record.get("images")
-    if not record.get("id") or not isinstance(images, int) or images < 0:
-        return None
-    uploaded = record.get("uploaded")
-    if not isinstance(uploaded, dict | None):
-        return None
-    extra = {key: value for key, value in record.items() if key not in _DOCUMENTED}
-    return Row(
-        record["id"],
-        record.get("name"),
-        images,
-        record.get("numJobs"),
-        _time(uploaded["_seconds"], uploaded["_nanoseconds"]) if uploaded else None,
-        extra or None,
-    )
-
-
-def _time(seconds: int, nanoseconds: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds, microseconds=nanoseconds // 1000)
-
-
-def _found(look_ups: Mapping[str, bytes | int]) -> dict[str, Row]:
-    rows = {
-        key: read_row(json.loads(answer)) for key, answer in look_ups.items() if isinstance(answer, bytes)
+    values = {
+        "name": record.get("name"),
+        "images": record["images"],
+        "num_jobs": record.get("numJobs"),
+        "uploaded_at": _time(uploaded),
     }
-    return {key: row for key, row in rows.items() if row}
+    return Row(record["id"], values, _beside(record, ("id", "name", "images", "numJobs", "uploaded")))
+
+
+def read_job(record: dict[str, Any]) -> Row | None:
+    """Read one job as documented; None if it cannot be used."""
+    if not record.get("id") or not _is_count(record.get("numImages")):
+        return None
+    if not isinstance(created := record.get("created"), dict | None):
+        return None
+    source = record.get("sourceBatch")
+    values = {
+        "name": record.get("name"),
+        "status": record.get("status"),
+        "batch_id": source and source.rpartition("/")[2],
+        "images": record["numImages"],
+        **{name: record.get(name) for name in ("annotated", "unannotated", "approved", "rejected")},
+        "labeler": record.get("labeler"),
+        "reviewer": record.get("reviewer"),
+        "created_at": _time(created),
+    }
+    told = ("id", "numImages", "sourceBatch", "created", "instructionsText", *values)
+    return Row(record["id"], values, _beside(record, (*told, *(("project",) if source else ()))))
+
+
+BATCHES: Final = Kind("batch", "batches", ("images", "num_jobs"), ("images", "num_jobs"), read_batch)
+JOBS: Final = Kind(
+    "job",
+    "jobs",
+    ("images", "annotated", "unannotated", "approved", "rejected"),
+    ("images", *_DONE),
+    read_job,
+)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 0
+
+
+def _beside(record: dict[str, Any], told: tuple[str, ...]) -> dict[str, Any] | None:
+    return {key: value for key, value in record.items() if key not in told} or None
+
+
+def _time(stamp: dict[str, int] | None) -> datetime | None:
+    if stamp is None:
+        return None
+    passed = timedelta(seconds=stamp["_seconds"], microseconds=stamp["_nanoseconds"] // 1000)
+    return datetime(1970, 1, 1, tzinfo=UTC) + passed
+
+
+def _totals_by(listed: Listed, day: date) -> tuple[int, ...] | None:
+    known = [one.totals for one in listed.told if one.totals is not None and one.at.date() <= day]
+    return known[-1] if known else None
+
+
+def _flows(changes: list[Change], moves: list[Change]) -> dict[str, int]:
+    """Say where images came from and went to, as far as batches and what their jobs took and gave tell."""
+    flows, gained, lost = dict.fromkeys(_FLOWS, 0), 0, 0
+    for change in changes:
+        own = [one.deltas["images"] for one in moves if one.values["batch_id"] == change.record_id]
+        gain, loss = max(change.deltas["images"], 0), max(-change.deltas["images"], 0)
+        new_jobs = change.deltas["num_jobs"]
+        taken = loss if new_jobs > 0 else min(loss, sum(one for one in own if one > 0))
+        given = gain if new_jobs < 0 else min(gain, -sum(one for one in own if one < 0))
+        flows["assigned"] += taken
+        flows["unassigned"] += given
+        gained, lost = gained + gain - given, lost + loss - taken
+    moved = min(gained, lost)
+    return {**flows, "moved": moved, "intake": gained - moved, "removed": lost - moved}
+
+
+def _work(moves: list[Change]) -> dict[str, int]:
+    """Say how much further jobs have come that are there; one that comes back has been there before."""
+    there = [one for one in moves if one.kind in ("entered", "changed")]
+    return {name: sum(one.deltas[name] for one in there) for name in _DONE}
 
 
 def _rule(suspicion: str | None, examined: set[str], found: Any, denied: set[str]) -> str | None:

@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from etl.database import engine
 from etl.guard import GuardRules
 from etl.records import Slug
+from etl.selection import ReadJobs
 from etl.simulator import bodies
 from etl.simulator.evolution import happen
 from etl.simulator.faults import Fault
-from etl.simulator.truth import project_truth
+from etl.simulator.truth import job_truth, project_truth
 from etl.store import PostgresLedger
 from tests.logins import as_owner
-from tests.property.oracle import Change, Held, Oracle, Told
+from tests.property.oracle import BATCHES, JOBS, Change, Held, Kind, Listed, Observed, Oracle, Reply
 from tests.property.replays import assert_replays
 from tests.worlds import FakeClock, WorldSource, a_run, a_world
 
@@ -35,10 +37,10 @@ if TYPE_CHECKING:
 
 PATH: Final = "acme/cars"
 LIST: Final = f"/{PATH}/batches"
-LOOK_UPS: Final = f"/{PATH}/batches/*"
+JOB_LIST: Final = f"/{PATH}/jobs"
 TABLES: Final = (
-    *("look_up", "reject", "project_day", "batch_change", "batch", "observation", "payload", "claim", "run"),
-    *("tick", "pause", "project"),
+    *("look_up", "reject", "project_day", "batch_change", "batch", "job_change", "job", "observation"),
+    *("payload", "claim", "run", "tick", "pause", "project"),
 )
 
 # What can happen between two runs, and during one.
@@ -56,7 +58,7 @@ class Step:
 @dataclass(frozen=True)
 class Read:
     """
-    Time passes, and a run reads; the list or the look-ups may be answered wrongly.
+    Time passes, and a run reads; either list or the look-ups may be answered wrongly.
 
     The workspace may not list its projects, and an operator may accept whatever is absent.
     """
@@ -67,6 +69,7 @@ class Read:
     seed: int
     is_unlisted: bool = False
     is_accepting: bool = False
+    jobs_fault: str = "none"
 
 
 BROKEN: Final[dict[str, Fault]] = {
@@ -85,6 +88,14 @@ LOOK_UP_FAULTS: Final[dict[str, Fault]] = {
 }
 
 Rows = list[dict[str, Any]]
+
+COLUMNS: Final[dict[Kind, tuple[str, ...]]] = {
+    BATCHES: ("name", "images", "num_jobs", "uploaded_at"),
+    JOBS: (
+        *("name", "status", "batch_id", "images", "annotated", "unannotated", "approved", "rejected"),
+        *("labeler", "reviewer", "created_at"),
+    ),
+}
 
 
 def _rng(seed: int) -> Random:
@@ -106,7 +117,8 @@ def _without(rows: Rows, rng: Random) -> Rows:
 
 
 def _less(rows: Rows, rng: Random) -> Rows:
-    chosen, key = _some(rows, rng), rng.choice(("name", "numJobs", "uploaded"))
+    left = {"id", "images", "numImages", "project"}
+    chosen, key = _some(rows, rng), rng.choice([*sorted(rows[0].keys() - left)] if rows else [""])
     return [
         {name: value for name, value in row.items() if name != key} if row["id"] in chosen else row
         for row in rows
@@ -117,12 +129,14 @@ SHAPES: Final[dict[str, Callable[[Rows, Random], Rows]]] = {
     "empty": lambda _rows, _rng: [],
     "partial": _without,
     "shuffled": lambda rows, rng: rng.sample(rows, len(rows)),
-    "unusable": lambda rows, rng: _mend(rows, rng, images=-1),
+    "unusable": lambda rows, rng: _mend(rows, rng, images=-1, numImages=-1),
     "unreadable": lambda rows, rng: _mend(rows, rng, id=None),
-    "unusable and partial": lambda rows, rng: _without(_mend(rows, rng, images="many"), rng),
-    "a new field": lambda rows, rng: _mend(rows, rng, status=rng.choice(("active", "done"))),
+    "unusable and partial": lambda rows, rng: _without(
+        _mend(rows, rng, images="many", numImages="many"), rng
+    ),
+    "a new field": lambda rows, rng: _mend(rows, rng, priority=rng.choice(("low", "high"))),
     "a field less": _less,
-    "a known batch unusable": lambda rows, rng: _mend(rows, rng, uploaded="yesterday"),
+    "a known one unusable": lambda rows, rng: _mend(rows, rng, uploaded="yesterday", created="yesterday"),
 }
 
 steps = st.builds(
@@ -141,6 +155,7 @@ reads = st.builds(
     st.integers(0, 5),
     st.sampled_from((False, False, True)),
     st.sampled_from((False, False, False, True)),
+    st.sampled_from(("none", "none", *SHAPES, *BROKEN)),
 )
 histories = st.lists(st.tuples(st.lists(steps, max_size=2), reads), min_size=1, max_size=9)
 rules = st.sampled_from(
@@ -156,11 +171,18 @@ class Story:
     """A world, a ledger that follows it, and the oracle that is told of every answer."""
 
     def __init__(
-        self, connection: psycopg.Connection, ledger: PostgresLedger, rules: GuardRules, *, has_etags: bool
+        self,
+        connection: psycopg.Connection,
+        ledger: PostgresLedger,
+        rules: GuardRules,
+        *,
+        has_etags: bool,
+        read_jobs: ReadJobs = ReadJobs.AUTO,
     ) -> None:
         self.connection = connection
         self.ledger = ledger
         self.rules = rules
+        self.read_jobs = read_jobs
         self.clock = FakeClock()
         self.world = a_world()
         self.source = WorldSource(self.world, self.clock, has_etags=has_etags)
@@ -184,13 +206,19 @@ class Story:
         self._break(read)
         self.source.replies.clear()
         # Before its first observation a project that is not listed is not followed, and cannot be named.
-        is_followed = self.is_known and not (self.is_trashed and not self.oracle.trusted)
+        is_followed = self.is_known and not (self.is_trashed and not self.oracle.batches.trusted)
         accepting = self._accepting() if read.is_accepting and is_followed else {}
-        report = a_run(self.ledger, [self.source], self.clock, rules=self.rules, **accepting)
+        report = a_run(
+            self.ledger,
+            [self.source],
+            self.clock,
+            rules=self.rules,
+            read_jobs=self.read_jobs,
+            **accepting,
+        )
         self.source.faults.clear()
         if report.projects:
-            is_listed = not read.is_unlisted and not self.is_trashed
-            self._tell_oracle(is_listed=is_listed, accepted=accepting.get("accepted", ()))
+            self._tell_oracle(accepting, is_listed=not read.is_unlisted and not self.is_trashed)
             self.is_known = True
 
     def _accepting(self) -> dict[str, Any]:
@@ -198,38 +226,51 @@ class Story:
         return {
             "trigger": "confirm",
             "only": (Slug(*PATH.split("/")),),
-            "accepted": frozenset(self.oracle.batches),
+            "accepted": frozenset(self.oracle.batches.held),
+            "accepted_jobs": frozenset(self.oracle.jobs.held),
         }
 
     def _break(self, read: Read) -> None:
-        faults = self.source.faults
-        if fault := BROKEN.get(read.list_fault):
-            faults.add(fault, path=LIST, times=None)
-        elif (shape := SHAPES.get(read.list_fault)) and not self.is_trashed:
-            rows = json.loads(bodies.batches(self.project))["batches"]
-            body = json.dumps({"batches": shape(rows, _rng(read.seed))})
-            faults.add(Fault.literal(body), path=LIST, times=None)
+        self._break_list(LIST, read.list_fault, read.seed)
+        self._break_list(JOB_LIST, read.jobs_fault, read.seed + 1)
         if fault := LOOK_UP_FAULTS.get(read.look_up_fault):
-            faults.add(fault, path=LOOK_UPS, times=None)
+            self.source.faults.add(fault, path=f"{LIST}/*", times=None)
+            self.source.faults.add(fault, path=f"{JOB_LIST}/*", times=None)
         if read.is_unlisted:
-            faults.add(Fault.status(500), path="/acme", times=None)
+            self.source.faults.add(Fault.status(500), path="/acme", times=None)
 
-    def _tell_oracle(self, *, is_listed: bool, accepted: Collection[str]) -> None:
-        by_path = {path: (at, reply) for at, path, reply in self.source.replies}
-        at, reply = by_path.pop(LIST, (self.clock(), None))
-        if reply is None or reply.status not in (200, 304):
-            self.oracle.fails(at)
-            return
+    def _break_list(self, path: str, name: str, seed: int) -> None:
+        if fault := BROKEN.get(name):
+            self.source.faults.add(fault, path=path, times=None)
+        elif (shape := SHAPES.get(name)) and not self.is_trashed:
+            of = path.rpartition("/")[2]
+            rows = json.loads(getattr(bodies, of)(self.project))[of]
+            body = json.dumps({of: shape(rows, _rng(seed))})
+            self.source.faults.add(Fault.literal(body), path=path, times=None)
+
+    def _tell_oracle(self, accepting: dict[str, Any], *, is_listed: bool) -> None:
+        batches = self._reply(LIST, accepting.get("accepted", ()), is_listed=is_listed)
+        jobs = self._reply(JOB_LIST, accepting.get("accepted_jobs", ()), is_listed=is_listed)
+        is_asked = any(path == JOB_LIST for _, path, _ in self.source.replies)
+        is_wanted = self.read_jobs is ReadJobs.ALWAYS or (
+            self.read_jobs is ReadJobs.AUTO and self.oracle.wants_jobs(batches)
+        )
+        has_batches = not batches.is_failed and (not batches.body or self.oracle.batches.page(batches.body))
+        assert is_asked == bool(is_wanted and has_batches)
+        self.oracle.hears(batches, jobs if is_asked else None)
+
+    def _reply(self, path: str, accepted: Collection[str], *, is_listed: bool) -> Reply:
+        """Give what a list was answered with, and each look-up beside it."""
+        by_path = {asked: (at, reply) for at, asked, reply in self.source.replies}
+        at, reply = by_path.pop(path, (self.clock(), None))
         look_ups = {
-            path.rpartition("/")[2]: reply.body if reply.status == 200 else reply.status
-            for path, (_, reply) in by_path.items()
-            if path.startswith(f"{LIST}/") and reply is not None
+            asked.rpartition("/")[2]: _status(found) if found.status != 200 else found.body
+            for asked, (_, found) in by_path.items()
+            if asked.startswith(f"{path}/") and found is not None
         }
-        for batch_id, answer in look_ups.items():
-            if isinstance(answer, int) and _is_scope(by_path[f"{LIST}/{batch_id}"][1]):
-                look_ups[batch_id] = 403
-        body = reply.body if reply.status == 200 else None
-        self.oracle.answers(at, body, look_ups, is_listed=is_listed, accepted=accepted)
+        is_failed = reply is None or reply.status not in (200, 304)
+        body = reply.body if reply is not None and reply.status == 200 else None
+        return Reply(at, body, look_ups, is_failed, is_listed, accepted)
 
     def ask(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return self.connection.execute(statement.encode(), values).fetchall()
@@ -237,120 +278,134 @@ class Story:
     def compare(self) -> None:
         """The tables say what the oracle says, and the books balance."""
         assert self.ask("SELECT invariant, detail FROM analytics.invariant_violation") == []
-        assert self._batches() == self.oracle.batches
-        assert self._changes() == sorted(self.oracle.changes, key=lambda one: (one.observed_at, one.batch_id))
-        assert self._observations() == self.oracle.told
+        for listed in (self.oracle.batches, self.oracle.jobs):
+            assert self._held(listed) == listed.held
+            expected = sorted(listed.changes, key=lambda one: (one.observed_at, one.record_id))
+            assert self._changes(listed.kind) == expected
+        assert self._observations() == [_comparable(one) for one in self.oracle.observed]
         assert self._project() == self._expected_project()
 
-    def _batches(self) -> dict[str, Held]:
-        columns = [one.name for one in fields(Held) if one.name != "known_at"]
-        rows = self.ask(f"SELECT batch_id, {', '.join(columns)} FROM ledger.batch")
-        return {
-            key: Held(**dict(zip(columns, row, strict=True)), known_at=self._known_at(key))
-            for key, *row in rows
-        }
+    def _held(self, listed: Listed) -> dict[str, Held]:
+        names, times = COLUMNS[listed.kind], [one.name for one in fields(Held)][1:]
+        columns = [*names, *(one for one in times if one != "known_at")]
+        rows = self.ask(f"SELECT {listed.kind.name}_id, {', '.join(columns)} FROM ledger.{listed.kind.name}")
+        found = {}
+        for key, *row in rows:
+            told = dict(zip(columns, row, strict=True))
+            values = {name: told.pop(name) for name in names}
+            # The oracle's own; the ledger tells it by the next change.
+            known = listed.held.get(key)
+            found[key] = Held(values, known_at=known.known_at if known else datetime.now(UTC), **told)
+        return found
 
-    def _known_at(self, batch_id: str) -> datetime:
-        """The oracle's own; the ledger tells it by the next change."""
-        held = self.oracle.batches.get(batch_id)
-        return held.known_at if held else datetime.now(UTC)
-
-    def _changes(self) -> list[Change]:
-        columns = ", ".join(one.name for one in fields(Change))
-        rows = self.ask(f"SELECT {columns} FROM ledger.batch_change ORDER BY observed_at, batch_id")
-        return [Change(*row) for row in rows]
-
-    def _observations(self) -> list[Told]:
+    def _changes(self, kind: Kind) -> list[Change]:
+        names, deltas = COLUMNS[kind], [f"{name}_delta" for name in kind.summed]
         rows = self.ask(
-            "SELECT verdict, rule, observed_at, previous_at, batches, images, num_jobs, batches_entered, "
-            "batches_changed, batches_renamed, batches_left, batches_returned, images_delta, num_jobs_delta "
-            "FROM ledger.observation ORDER BY observation_id"
+            f"SELECT {kind.name}_id, kind, observed_at, changed_after, {', '.join((*names, *deltas))} "
+            f"FROM ledger.{kind.name}_change ORDER BY observed_at, {kind.name}_id"
         )
         return [
-            Told(
-                verdict,
-                rule,
-                observed_at,
-                previous_at,
-                None if numbers[0] is None else (numbers[0], numbers[1], numbers[2]),
-                (numbers[3], numbers[4], numbers[5], numbers[6], numbers[7]),
-                (numbers[8], numbers[9]),
+            Change(
+                key,
+                what,
+                dict(zip(names, row, strict=False)),
+                dict(zip(kind.summed, row[len(names) :], strict=True)),
+                at,
+                after,
             )
-            for verdict, rule, observed_at, previous_at, *numbers in rows
+            for key, what, at, after, *row in rows
         ]
+
+    def _observations(self) -> list[tuple[Any, ...]]:
+        return self.ask(
+            "SELECT verdict, rule, observed_at, previous_at, ARRAY[batches, images, num_jobs], "
+            "ARRAY[batches_entered, batches_changed, batches_renamed, batches_left, batches_returned], "
+            "ARRAY[images_delta, num_jobs_delta], jobs_verdict, jobs_rule, jobs_at, jobs_previous_at, "
+            "coalesce(jobs_changes, 0), ARRAY[jobs, job_images, annotated, approved, rejected], "
+            "ARRAY[coalesce(intake, 0), coalesce(moved, 0), coalesce(assigned, 0), coalesce(unassigned, 0), "
+            "coalesce(removed, 0)], previous_at IS NULL AND intake IS NOT NULL, "
+            "ARRAY[coalesce(annotated_work, 0), coalesce(approved_work, 0), coalesce(rejected_work, 0)], "
+            "jobs_previous_at IS NULL AND annotated_work IS NOT NULL "
+            "FROM ledger.observation ORDER BY observation_id"
+        )
 
     def _project(self) -> tuple[Any, ...]:
         rows = self.ask(
-            "SELECT batches, images, num_jobs, digest IS NOT NULL, loss_suspected_since FROM ledger.project"
+            "SELECT batches, images, num_jobs, digest IS NOT NULL, loss_suspected_since, jobs, job_images, "
+            "annotated, approved, rejected, jobs_digest IS NOT NULL, jobs_loss_suspected_since, jobs_since "
+            "FROM ledger.project"
         )
         return rows[0] if rows else ()
 
     def _expected_project(self) -> tuple[Any, ...]:
-        oracle = self.oracle
         if not self.is_known:
             return ()
-        return (*oracle.totals, oracle.settled_body is not None, oracle.loss_since)
+        batches, jobs = self.oracle.batches, self.oracle.jobs
+        return (
+            *(*batches.totals, batches.settled_body is not None, batches.loss_since),
+            *(*jobs.totals, jobs.settled_body is not None, jobs.loss_since),
+            next(iter(jobs.trusted), None),
+        )
 
     def compare_views(self) -> None:
-        self._compare_batch_view()
-        self._compare_history()
+        for listed in (self.oracle.batches, self.oracle.jobs):
+            self._compare_last_seen(listed)
+            self._compare_history(listed)
         self._compare_days()
         self._compare_gaps()
-        for at in self.oracle.after:
+        for at in self.oracle.batches.after:
             for instant in (at, at + timedelta(seconds=30)):
                 self._compare_as_of(instant)
                 self._compare_project_as_of(instant)
-        for before, after in pairwise(self.oracle.after):
+        for before, after in pairwise(self.oracle.batches.after):
             self._compare_diff(before, after)
-        if self.oracle.after:
-            self._compare_diff(min(self.oracle.after), max(self.oracle.after))
+        if self.oracle.batches.after:
+            self._compare_diff(min(self.oracle.batches.after), max(self.oracle.batches.after))
 
-    def _compare_batch_view(self) -> None:
-        seen = dict(self.ask("SELECT batch_id, last_seen_at FROM analytics.batch"))
-        for key, held in self.oracle.batches.items():
-            last = held.present_at or held.unlisted_since or self.oracle.last_trusted
+    def _compare_last_seen(self, listed: Listed) -> None:
+        name = listed.kind.name
+        seen = dict(self.ask(f"SELECT {name}_id, last_seen_at FROM analytics.{name}"))
+        for key, held in listed.held.items():
+            last = held.present_at or held.unlisted_since or listed.last_trusted
             last = last if held.present_at else max(last or held.changed_at, held.changed_at)
             assert seen[key] == last
 
-    def _compare_history(self) -> None:
+    def _compare_history(self, listed: Listed) -> None:
         expected = []
-        for key in self.oracle.batches:
-            own = [change for change in self.oracle.changes if change.batch_id == key]
+        for key in listed.held:
+            own = [change for change in listed.changes if change.record_id == key]
             ends = [change.observed_at for change in own[1:]] + [None]
             expected += [
-                (key, one.name, one.images, one.num_jobs, one.observed_at, end, one.changed_after)
+                (key, *one.values.values(), one.observed_at, end, one.changed_after)
                 for one, end in zip(own, ends, strict=True)
                 if one.kind != "left"
             ]
         told = self.ask(
-            "SELECT batch_id, name, images, num_jobs, valid_from, valid_to, changed_after "
-            "FROM analytics.batch_history"
+            f"SELECT {listed.kind.name}_id, {', '.join(COLUMNS[listed.kind])}, valid_from, valid_to, "
+            f"changed_after FROM analytics.{listed.kind.name}_history"
         )
         assert sorted(told, key=str) == sorted(expected, key=str)
 
     def _compare_days(self) -> None:
+        names = list(self.oracle.day(self.clock().date()))
+        until = self.clock().date() + timedelta(days=2)
         told = self.ask(
-            "SELECT day, batches, images, num_jobs, images_delta, num_jobs_delta, batches_entered, "
-            "batches_left, is_observed FROM analytics.project_daily WHERE day <= %s ORDER BY day",
-            self.clock().date() + timedelta(days=2),
+            f"SELECT day, {', '.join(names)} FROM analytics.project_daily WHERE day <= %s ORDER BY day", until
         )
-        first = [one.observed_at for one in self.oracle.told if one.totals is not None][:1]
-        days = self.oracle.days()
-        observed = {at.date() for at in self.oracle.trusted}
-        expected, totals = [], (0, 0, 0)
-        day = first[0].date() if first else None
-        while day and day <= self.clock().date() + timedelta(days=2):
-            told_day = days.get(day, (*totals, 0, 0, 0, 0))
-            totals = told_day[:3]  # type: ignore[assignment]
-            expected.append((day, *told_day, day in observed))
-            day += timedelta(days=1)
-        assert told == expected
+        first = [one.at.date() for one in self.oracle.batches.told if one.totals is not None][:1]
+        days = [day + timedelta(days=n) for day in first for n in range((until - day).days + 1)]
+        assert [dict(zip(names, row, strict=True)) for _, *row in told] == [
+            self.oracle.day(day) for day in days
+        ]
+        assert [day for day, *_ in told] == days
 
     def _compare_gaps(self) -> None:
         expected: dict[tuple[datetime | None, datetime | None], list[str]] = {}
-        for one in self.oracle.untrusted:
+        for one in self.oracle.batches.untrusted:
             ends = [
-                at for at in self.oracle.trusted if at > (one.previous_at or datetime.min.replace(tzinfo=UTC))
+                at
+                for at in self.oracle.batches.trusted
+                if at > (one.previous_at or datetime.min.replace(tzinfo=UTC))
             ]
             reason = "failed" if one.verdict == "failed" else f"suspect: {one.rule}"
             expected.setdefault((one.previous_at, ends[0] if ends else None), []).append(reason)
@@ -374,21 +429,21 @@ class Story:
 
     def _compare_project_as_of(self, at: datetime) -> None:
         """Its totals as believed then; and it was observed only if every batch of it was."""
-        believed = self.oracle.after[max(one for one in self.oracle.after if one <= at)]
+        believed = self.oracle.batches.after[max(one for one in self.oracle.batches.after if one <= at)]
         there = [held for held in believed.values() if held.gone_at is None]
         told = self.ask("SELECT batches, images, num_jobs, knowledge FROM analytics.project_as_of(%s)", at)
-        if not any(one <= at for one in self.oracle.after if self.oracle.totals_at[one]):
+        if not any(one <= at for one in self.oracle.batches.after if self.oracle.batches.totals_at[one]):
             # With a clock that was put back, the attempt may lie before the project became known.
             assert told in ([], [(None, None, None, "unknown")])
             return
         ((batches, images, num_jobs, knowledge),) = told
-        sums = (len(there), sum(one.images for one in there), sum(one.num_jobs or 0 for one in there))
+        sums = (len(there), *(sum(one.number(name) for one in there) for name in ("images", "num_jobs")))
         assert (batches, images, num_jobs) == sums
         if knowledge == "observed":
             there_then = {key: held for key, held in believed.items() if held.gone_at is None}
             assert all(self._was_observed(key, held, at) for key, held in there_then.items())
         is_settled = not any(one.missing_since or one.unlisted_since or one.carried_since for one in there)
-        assert (knowledge == "observed") >= (at in self.oracle.trusted and is_settled)
+        assert (knowledge == "observed") >= (at in self.oracle.batches.trusted and is_settled)
 
     def _compare_diff(self, before: datetime, after: datetime) -> None:
         """Whatever lies between two instants, the changes add up to how far the totals moved."""
@@ -400,13 +455,13 @@ class Story:
             before,
             after,
         )
-        was, now = (self.oracle.totals_at[one] or (0, 0, 0) for one in (before, after))
+        was, now = (self.oracle.batches.totals_at[one] or (0, 0, 0) for one in (before, after))
         assert moved == [(now[1] - was[1], now[2] - was[2], now[0] - was[0])]
 
     def _compare_as_of(self, at: datetime) -> None:
         """Values as believed then; and it was observed only if somebody had looked."""
-        instants = [one for one in self.oracle.after if one <= at]
-        believed = self.oracle.after[instants[-1]]
+        instants = [one for one in self.oracle.batches.after if one <= at]
+        believed = self.oracle.batches.after[instants[-1]]
         rows = self.ask(
             "SELECT batch_id, name, images, num_jobs, uploaded_at, knowledge, observed_before, "
             "observed_after FROM analytics.batch_as_of(%s)",
@@ -418,31 +473,31 @@ class Story:
             if held.gone_at:
                 assert knowledge in ("gone", "unknown")
                 continue
-            assert values[:3] == [held.name, held.images, held.num_jobs]
+            assert values[:3] == [*held.values.values()][:3]
             assert knowledge in ("observed", "carried")
             if knowledge == "observed":
                 assert self._was_observed(key, held, at)
-            assert before == max((one for one in self.oracle.trusted if one <= at), default=None)
-            assert after == min((one for one in self.oracle.trusted if one > at), default=None)
+            assert before == max((one for one in self.oracle.batches.trusted if one <= at), default=None)
+            assert after == min((one for one in self.oracle.batches.trusted if one > at), default=None)
         assert {row[5] for row in told.values()} <= {"unknown"}
 
     def _was_observed(self, batch_id: str, held: Held, at: datetime) -> bool:
         """Its values were read at that moment, or before and after with no failed attempt in between."""
-        reads = self.oracle.reads[batch_id]
+        reads = self.oracle.batches.reads[batch_id]
         if any(read_at == at for read_at, _ in reads):
             return True
         before = [values for read_at, values in reads if read_at < at]
         after = [values for read_at, values in reads if read_at > at]
         if not before or not after or before[-1] != held.values or after[0] != held.values:
             return False
-        since = max((one for one in self.oracle.trusted if one <= at), default=None)
-        until = min((one for one in self.oracle.trusted if one > at), default=None)
+        since = max((one for one in self.oracle.batches.trusted if one <= at), default=None)
+        until = min((one for one in self.oracle.batches.trusted if one > at), default=None)
         if since == at:
             return True
         return (
             since is not None
             and until is not None
-            and not any(since < one.observed_at < until for one in self.oracle.untrusted)
+            and not any(since < one.at < until for one in self.oracle.batches.untrusted)
         )
 
     def tables(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -457,7 +512,8 @@ class Story:
         """Once the source is healthy for as long as the rules need, the ledger is the truth."""
         if self.is_trashed:
             self.evolve(Step("trash", 0, 0))
-        hidden = sum(1 for one in self.oracle.batches.values() if one.unlisted_since)
+        lists = (self.oracle.batches, self.oracle.jobs)
+        hidden = sum(1 for listed in lists for one in listed.held.values() if one.unlisted_since)
         for nth in range(5 + hidden):
             self.project.upload(images=nth + 1)
             self.read(Read(61, "none", "none", 0))
@@ -467,24 +523,68 @@ class Story:
 
     def _is_the_truth(self) -> bool:
         truth = {
-            key: (one.name, one.images, one.num_jobs, one.uploaded_at)
+            key: {
+                "name": one.name,
+                "images": one.images,
+                "num_jobs": one.num_jobs,
+                "uploaded_at": one.uploaded_at,
+            }
             for key, one in project_truth(self.project).batches.items()
         }
-        there = {key: held for key, held in self._batches().items() if held.gone_at is None}
-        return {key: held.values for key, held in there.items()} == truth and not any(
-            one.missing_since or one.unlisted_since or one.carried_since for one in there.values()
-        )
+        return _is_told(self.oracle.batches, truth) and (self._has_no_jobs() or self._are_jobs_the_truth())
+
+    def _has_no_jobs(self) -> bool:
+        """Say whether there is nothing that would let anybody ask for jobs."""
+        batches = project_truth(self.project)
+        is_bare = not batches.num_jobs and not self.oracle.jobs.there
+        return self.read_jobs is ReadJobs.NEVER or (self.read_jobs is ReadJobs.AUTO and is_bare)
+
+    def _are_jobs_the_truth(self) -> bool:
+        truth = {}
+        for key, one in job_truth(self.project).items():
+            truth[key] = structs.asdict(one)
+            truth[key]["images"] = truth[key].pop("num_images")
+        return _is_told(self.oracle.jobs, truth)
 
     def stays_as_it_is(self) -> None:
         """A run over what has not changed writes one observation and touches no other row."""
-        tables, observations = self.tables(), self._observations()
+        tables, before = self.tables(), len(self._observations())
         self.read(Read(5, "none", "none", 0))
         assert self.tables() == tables
-        assert [one.verdict for one in self._observations()[len(observations) :]] == ["unchanged"]
+        assert [one[0] for one in self._observations()[before:]] == ["unchanged"]
 
 
-def _is_scope(reply: Any) -> bool:
-    return b"GraphMethodException" in reply.body
+def _comparable(one: Observed) -> tuple[Any, ...]:
+    """Give an observation as the table tells it."""
+    batches, jobs = one.batches, one.jobs
+    kinds = ("entered", "changed", "renamed", "left", "returned")
+    return (
+        *(batches.verdict, batches.rule, batches.at, batches.previous_at),
+        [*(batches.totals or [None] * 3)],
+        [batches.kinds.get(kind, 0) for kind in kinds],
+        [*batches.deltas.values()],
+        *((jobs.verdict, jobs.rule, jobs.at, jobs.previous_at) if jobs else [None] * 4),
+        sum(jobs.kinds.values()) if jobs else 0,
+        [*(one.jobs_totals or [None] * 5)],
+        [*one.flows.values()] if one.flows else [0] * 5,
+        False,
+        [*one.work.values()] if one.work else [0] * 3,
+        False,
+    )
+
+
+def _is_told(listed: Listed, truth: dict[str, dict[str, Any]]) -> bool:
+    there = listed.there
+    is_settled = not any(
+        one.missing_since or one.unlisted_since or one.carried_since for one in there.values()
+    )
+    return is_settled and truth == {
+        key: {name: held.values[name] for name in truth.get(key, ())} for key, held in there.items()
+    }
+
+
+def _status(reply: Any) -> int:
+    return 403 if b"GraphMethodException" in reply.body else reply.status
 
 
 def _evolve(project: Project, rng: Random, count: int, at: datetime) -> None:
@@ -533,18 +633,29 @@ def place(new_database: NewDatabase) -> Iterator[tuple[psycopg.Connection, Postg
 
 @pytest.mark.timeout(7200)  # For the profile that tries many.
 @settings(max_examples=2 * settings().max_examples)
-@given(history=histories, rules=rules, has_etags=st.booleans())
+@given(history=histories, rules=rules, has_etags=st.booleans(), read_jobs=st.sampled_from(ReadJobs))
+# Jobs that cannot be read beside batches that are read anew.
+@example(
+    history=[
+        ([], Read(1, "none", "none", 0)),
+        ([], Read(5, "a new field", "none", 0, jobs_fault="error key")),
+    ],
+    rules=GuardRules(),
+    has_etags=False,
+    read_jobs=ReadJobs.ALWAYS,
+)
 def test_the_ledger_says_what_the_oracle_says(
     place: tuple[psycopg.Connection, PostgresLedger],
     history: list[tuple[list[Step], Read]],
     rules: GuardRules,
     *,
     has_etags: bool,
+    read_jobs: ReadJobs,
 ) -> None:
     connection, ledger = place
     for table in TABLES:
         connection.execute(f"DELETE FROM ledger.{table}".encode())
-    story = Story(connection, ledger, rules, has_etags=has_etags)
+    story = Story(connection, ledger, rules, has_etags=has_etags, read_jobs=read_jobs)
     for happenings, read in history:
         for step in happenings:
             story.evolve(step)
