@@ -31,7 +31,7 @@ believed AS (
         {{ column.total }} = project.{{ column.total }} + {{ moved }}.{{ column.name }}_delta,
 {% endfor %}
 {% if subject.since %}
-        {{ subject.since }} = coalesce(project.{{ subject.since }}, CASE WHEN %({{ p }}rule)s::text IS NULL THEN {{ at }} END),
+        {{ subject.since }} = coalesce(project.{{ subject.since }}, {{ at }}),
 {% endif %}
         {{ p }}digest = CASE WHEN NOT %({{ p }}is_pending)s THEN %({{ p }}digest)s::bytea END,
         {{ p }}etag = CASE WHEN NOT %({{ p }}is_pending)s THEN %({{ p }}etag)s::text END,

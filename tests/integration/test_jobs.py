@@ -29,6 +29,7 @@ PATH: Final = "acme/cars"
 JOBS: Final = f"/{PATH}/jobs"
 FLOWS: Final = "intake, moved, assigned, unassigned, removed"
 WORK: Final = "annotated_work, approved_work, rejected_work"
+MINUTES_OF_A_DAY: Final = 24 * 60
 KEPT: Final = ("project", "batch", "batch_change", "job", "job_change", "project_day", "payload", "reject")
 
 
@@ -169,6 +170,14 @@ def test_changes_of_jobs_are_dated_by_their_own_answer(scene: Scene) -> None:
     assert scene.ask(asked) == [(True, True, True)]
 
 
+def test_jobs_are_known_since_their_first_answer_and_not_since_a_later_one(scene: Scene) -> None:
+    scene.project.assign(scene.a_batch())
+    assert scene.jobs().verdict is Verdict.CHANGED
+    assert scene.ask("SELECT jobs_since FROM ledger.project") == scene.ask(
+        "SELECT min(jobs_at) FROM ledger.observation"
+    )
+
+
 def test_people_are_taken_out_before_anything_is_kept(place: tuple[str, psycopg.Connection]) -> None:
     scene, omitted = Scene(*place), People()
     scene.run(scrub=lambda body: scrubbed(body, omitted))
@@ -199,6 +208,14 @@ def test_jobs_that_have_not_changed_cost_one_observation_and_nothing_else(
     totals = scene.ask("SELECT jobs, job_images, annotated, approved, rejected FROM ledger.project")
     assert [scene.last("jobs, job_images, annotated, approved, rejected")] == totals
     scene.engine.dispose()
+
+
+def test_an_answer_that_changes_no_job_writes_no_day(scene: Scene) -> None:
+    days = scene.ask("SELECT one FROM ledger.project_day AS one")
+    report = scene.jobs(Fault.with_fields(novelty=1), minutes=MINUTES_OF_A_DAY)
+    assert (report.verdict, scene.kinds()) == (Verdict.UNCHANGED, [])
+    assert scene.ask("SELECT DISTINCT extra -> 'novelty' FROM ledger.job WHERE gone_at IS NULL") == [(1,)]
+    assert scene.ask("SELECT one FROM ledger.project_day AS one") == days
 
 
 def test_jobs_may_change_while_the_batches_do_not(scene: Scene) -> None:
@@ -233,6 +250,24 @@ def test_jobs_are_asked_for_on_its_own_accord_once_a_batch_has_any(
     assert scene.read(bare, path=f"/{PATH}/batches", read_jobs=ReadJobs.ALWAYS).jobs is not None
     assert scene.read().jobs is not None
     scene.engine.dispose()
+
+
+def test_of_jobs_that_were_never_read_nothing_is_told(place: tuple[str, psycopg.Connection]) -> None:
+    scene, known = Scene(*place), "verdict, jobs, job_images, annotated, approved, rejected"
+    scene.read(read_jobs=ReadJobs.NEVER)
+    assert scene.last(known) == ("changed", *[None] * 5)
+    scene.read(read_jobs=ReadJobs.NEVER)
+    assert scene.last(known) == ("unchanged", *[None] * 5)
+    scene.engine.dispose()
+
+
+def test_of_a_project_that_was_skipped_nothing_is_told_of_its_jobs_either(scene: Scene) -> None:
+    ((project_id,),), at = scene.ask("SELECT project_id FROM ledger.project"), scene.clock.move(minutes=10)
+    skipped = Observation(
+        project_id=project_id, verdict=Verdict.SKIPPED, rule="held", started_at=at, observed_at=at
+    )
+    assert scene.ledger.record(scene.ledger.begin_run(trigger="sync", started_at=at), [skipped]) == 1
+    assert scene.last("jobs_verdict, jobs, job_images, annotated, approved, rejected") == (None,) * 6
 
 
 # What goes wrong
@@ -271,7 +306,7 @@ def test_a_list_of_jobs_that_is_suddenly_empty_is_suspect_and_nothing_is_gone(sc
     assert project.verdict is Verdict.UNCHANGED
     assert project.jobs is not None
     assert (project.jobs.verdict, project.jobs.rule) == (Verdict.SUSPECT, "empty_list")
-    assert (report.exit_code, scene.there()) == (4, believed)
+    assert (report.exit_code, scene.there(), scene.last("jobs")) == (4, believed, (len(believed),))
     ((since,),) = scene.ask("SELECT jobs_loss_suspected_since FROM ledger.project")
     assert since is not None
     assert scene.jobs().verdict is Verdict.UNCHANGED
@@ -338,6 +373,55 @@ def test_images_that_a_job_takes_are_assigned_and_what_it_gives_back_is_unassign
     scene.project.unassign(job.id)
     scene.read()
     assert scene.last(f"images_delta, {FLOWS}") == (25, 0, 0, 0, 25, 0)
+
+
+def test_images_are_assigned_and_unassigned_by_the_number_of_jobs_alone_where_these_are_not_read(
+    scene: Scene,
+) -> None:
+    batch_id = scene.a_batch(images=40)
+    scene.read()
+    job = scene.project.assign(batch_id, images=25)
+    scene.read(read_jobs=ReadJobs.NEVER)
+    assert scene.last(f"images_delta, {FLOWS}") == (-25, 0, 0, 25, 0, 0)
+    scene.project.unassign(job.id)
+    scene.read(read_jobs=ReadJobs.NEVER)
+    assert scene.last(f"images_delta, {FLOWS}") == (25, 0, 0, 0, 25, 0)
+
+
+def test_images_that_go_from_one_job_to_another_leave_the_flows_of_their_batch_right(scene: Scene) -> None:
+    batch_id = scene.a_batch(images=17)
+    small = scene.project.assign(batch_id, images=2)
+    scene.read()
+    scene.project.unassign(small.id)
+    large = scene.project.assign(batch_id, images=10)
+    scene.read()
+    assert scene.last(f"num_jobs_delta, images_delta, {FLOWS}") == (0, -8, 0, 0, 8, 0, 0)
+    scene.project.unassign(large.id)
+    scene.project.assign(batch_id, images=2)
+    scene.read()
+    assert scene.last(f"num_jobs_delta, images_delta, {FLOWS}") == (0, 8, 0, 0, 0, 8, 0)
+
+
+def test_jobs_take_images_of_their_own_batch_only(scene: Scene) -> None:
+    first, second = scene.a_batch(images=40), scene.a_batch(images=9)
+    scene.read()
+    scene.project.assign(first, images=25)
+    scene.project.delete(second)
+    scene.read()
+    assert scene.last(f"images_delta, {FLOWS}") == (-34, 0, 0, 25, 0, 9)
+
+
+def test_jobs_that_are_read_for_the_first_time_took_nothing_since(
+    place: tuple[str, psycopg.Connection],
+) -> None:
+    scene = Scene(*place)
+    batch_id = scene.a_batch(images=40)
+    scene.project.assign(batch_id, images=25)
+    scene.read(read_jobs=ReadJobs.NEVER)
+    scene.project.delete(batch_id)
+    assert scene.jobs().verdict is Verdict.CHANGED
+    assert scene.last(f"images_delta, {FLOWS}") == (-15, 0, 0, 0, 0, 15)
+    scene.engine.dispose()
 
 
 def test_images_of_a_batch_that_is_deleted_are_removed(scene: Scene) -> None:
