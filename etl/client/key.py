@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from etl.errors import SettingsError
+
+_MAX_SHOWN: Final = 200
 
 
 class ApiKey:
@@ -48,3 +51,10 @@ def sendable(key: ApiKey) -> ApiKey:
             remedy="Check ROBOFLOW_API_KEY for spaces, quotes and line breaks.",
         )
     return key
+
+
+def shown(text: str, key: ApiKey) -> str:
+    """Make text of others fit for a message: one line, no key, not long."""
+    plain = "".join(character if character.isprintable() else " " for character in text)
+    redacted = " ".join(key.redact(plain).split())
+    return redacted if len(redacted) <= _MAX_SHOWN else f"{redacted[: _MAX_SHOWN - 1]}…"

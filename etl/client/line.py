@@ -1,9 +1,4 @@
-"""
-One connection to the source: kept alive, read within its time and its size.
-
-What requests and urllib3 raise may quote a URL, and a URL may hold the key: it is named by the operating
-system's words, or by its kind.
-"""
+"""One connection to the source: kept alive, read within its time and its size."""
 
 from __future__ import annotations
 
@@ -11,7 +6,6 @@ import http.client
 import io
 import logging
 import time
-from collections import deque
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -25,7 +19,7 @@ from etl.errors import SettingsError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from _typeshed import WriteableBuffer
 
@@ -146,29 +140,6 @@ def read(raw: urllib3.BaseHTTPResponse, limit: int) -> bytes:
             raise TooLargeError
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """Walk all exceptions that one was made from, outermost first; the libraries nest them in four ways."""
-    waiting, seen = deque([error]), set[int]()
-    while waiting:
-        cause = waiting.popleft()
-        if id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            nested = (*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__)
-            waiting.extend(inner for inner in nested if isinstance(inner, BaseException))
-
-
-def is_any(causes: tuple[BaseException, ...], *kinds: type[BaseException]) -> bool:
-    """Say whether one of the causes is of these kinds."""
-    return any(isinstance(cause, kinds) for cause in causes)
-
-
-def reason(causes: tuple[BaseException, ...]) -> str:
-    """Name what failed by the operating system's words, else by the innermost kind: texts may hold a URL."""
-    told = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
-    return told[-1] if told else type(causes[-1]).__name__
 
 
 def base_url(url: str) -> str:

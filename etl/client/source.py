@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import http.client
 import random
-import ssl
 import time
 from collections import deque
 from contextlib import contextmanager
@@ -20,32 +19,16 @@ from urllib.parse import quote, urlencode
 
 import requests
 import urllib3
-from pyrate_limiter import Limiter, Rate, SingleBucketFactory, StateBucket, TokenBucket
 from requests.structures import CaseInsensitiveDict
 
 from etl.client.call import Call, Reply
-from etl.client.key import sendable
-from etl.client.line import (
-    NO_ANSWER,
-    Line,
-    TooLargeError,
-    base_url,
-    causes_of,
-    environment,
-    is_any,
-    read,
-    reason,
-)
+from etl.client.failure import failed
+from etl.client.key import sendable, shown
+from etl.client.line import NO_ANSWER, Line, base_url, environment, read
 from etl.client.refusal import is_transient, refused
 from etl.client.retry import retry_after_s, retrying
-from etl.errors import (
-    DeadlineError,
-    NotVisibleError,
-    PayloadError,
-    RefusedError,
-    SourceError,
-    TransientError,
-)
+from etl.client.turns import Turns
+from etl.errors import DeadlineError, NotVisibleError, RefusedError, SourceError, TransientError
 from etl.parse import error_text, error_type
 from etl.records import Answer
 
@@ -58,11 +41,8 @@ if TYPE_CHECKING:
     from etl.records import Slug
 
 
-_MAX_MESSAGE: Final = 200
 _MAX_ETAG: Final = 256
 _SHORTEST_S: Final = 0.001
-_LIMITER_BUFFER_MS: Final = 1
-"""Added to each wait for a turn: enough for a limiter that counts in milliseconds; its default is 50."""
 
 
 def _utc_now() -> datetime:
@@ -102,15 +82,14 @@ class RoboflowSource:
     ) -> None:
         self._options = options
         self._key = sendable(key)
-        self._sleep, self._monotonic, self._now = sleep, monotonic, now
+        self._monotonic, self._now = monotonic, now
         self._base = base_url(options.base_url)
         self._proxies, self._verify = environment(self._base)
-        self._limiter = _limiter(options)
+        self._turns = Turns(options, sleep=sleep, monotonic=monotonic)
         self._retrying = retrying(
             options, sleep=sleep, monotonic=monotonic, uniform=uniform, on_retry=on_retry
         )
         self._idle: deque[Line] = deque()
-        self._not_before = 0.0
 
     def root(self, *, until: float) -> Answer:
         """Ask which workspace the key belongs to."""
@@ -163,7 +142,7 @@ class RoboflowSource:
         began = self._monotonic()
         path = "".join(f"/{quote(segment, safe='')}" for segment in segments) or "/"
         return Call(
-            path=self._shown("/".join(segments)) or "/",
+            path=shown("/".join(segments), self._key) or "/",
             target=f"{path}?{urlencode(query)}" if query else path,
             began=began,
             until=until,
@@ -180,7 +159,7 @@ class RoboflowSource:
         )
 
     def _attempt(self, call: Call) -> Answer:
-        self._await_turn(call)
+        self._turns.take(call)
         call.requests += 1
         started_at = self._now()
         reply = self._exchange(call)
@@ -198,40 +177,13 @@ class RoboflowSource:
             fetch_ms=(self._monotonic() - call.began) * 1_000,
         )
 
-    def _await_turn(self, call: Call) -> None:
-        """Wait out what the source asked of any thread, then take a turn under the rate limit."""
-        while True:
-            self._wait_out_pause(call)
-            self._take_turn(call)
-            # While this thread waited for its turn, another one may have been told to wait.
-            if self._not_before <= self._monotonic():
-                return
-
-    def _wait_out_pause(self, call: Call) -> None:
-        pause_s = self._not_before - self._monotonic()
-        if pause_s <= 0:
-            return
-        if self._monotonic() + pause_s >= call.ends:
-            message = f"{call.path}: the source asked this key to wait"
-            raise TransientError(message, retry_after_s=pause_s, requests=call.requests)
-        self._sleep(pause_s)
-
-    def _take_turn(self, call: Call) -> None:
-        left_s = call.ends - self._monotonic()
-        if left_s <= 0 or not self._has_turn(left_s):
-            message = f"{call.path}: its turn under the rate limit did not come in time"
-            raise TransientError(message, requests=call.requests)
-
-    def _has_turn(self, within_s: float) -> bool:
-        return self._limiter is None or bool(self._limiter.try_acquire(timeout=within_s))
-
     def _exchange(self, call: Call) -> Reply:
         """Send one request and read its answer to the end."""
         try:
             with self._line() as line:
                 return self._send(line, call)
         except NO_ANSWER as error:
-            failure = self._failure(call, error)
+            failure = failed(call, error, self._options, self._key)
         # Outside of the handler, so that what requests raised is not the context of what we raise.
         raise failure
 
@@ -291,74 +243,19 @@ class RoboflowSource:
         finally:
             self._idle.append(line)
 
-    def _failure(self, call: Call, error: Exception) -> SourceError:
-        """Say why there was no answer that could be read, without what only requests may know."""
-        causes = tuple(causes_of(error))
-        if isinstance(error, TooLargeError):
-            return self._too_large(call)
-        if is_any(causes, urllib3.exceptions.DecodeError):
-            message = f"{call.path}: the body is not encoded as its headers say"
-            return PayloadError(message, requests=call.requests)
-        if is_any(causes, ssl.SSLCertVerificationError):
-            return RefusedError(
-                f"{call.path}: the certificate of the source cannot be verified",
-                remedy="Check ROBOFLOW_API_URL; behind a proxy that opens TLS, set REQUESTS_CA_BUNDLE.",
-                requests=call.requests,
-            )
-        # Only the outermost: deeper down, a number of the answer that is none is one too.
-        if isinstance(error, ValueError):
-            return RefusedError(
-                f"{call.path}: no request or no answer that HTTP allows",
-                remedy="Check ROBOFLOW_API_URL and the proxy settings of the environment.",
-                requests=call.requests,
-            )
-        if is_any(causes, TimeoutError, urllib3.exceptions.ReadTimeoutError):
-            return TransientError(f"{call.path}: no whole answer within its time", requests=call.requests)
-        message = f"{call.path}: the connection failed ({self._shown(reason(causes))})"
-        remedy = f"See that {self._shown(self._options.base_url)} can be reached; ROBOFLOW_API_URL names it."
-        return TransientError(message, remedy=remedy, requests=call.requests)
-
-    def _too_large(self, call: Call) -> PayloadError:
-        return PayloadError(
-            f"{call.path}: the body is larger than {self._options.max_body_bytes} bytes",
-            remedy="If a project is that large, raise `max_body_bytes` in `[source]`.",
-            requests=call.requests,
-        )
-
     def _refusal(self, call: Call, reply: Reply) -> SourceError:
         status = reply.status
-        told = self._shown(error_text(reply.body))
+        told = shown(error_text(reply.body), self._key)
         message = f"{call.path}: status {status}" + (f": {told}" if told else "")
         if is_transient(status):
             asked_s = retry_after_s(reply.headers.get("Retry-After"), now=self._now())
-            self._pause(asked_s)
+            self._turns.pause(asked_s)
             return TransientError(message, retry_after_s=asked_s, http_status=status, requests=call.requests)
         kind, remedy = refused(status, error_type(reply.body))
         if kind is NotVisibleError and not error_text(reply.body):
             # A proxy's page says nothing of a batch, and would be taken for the proof that it is gone.
             kind, remedy = RefusedError, "What answered is not the API; check ROBOFLOW_API_URL and proxies."
         return kind(message, remedy=remedy, http_status=status, requests=call.requests)
-
-    def _pause(self, asked_s: float | None) -> None:
-        """Let all threads of the key wait. If two say so at once one may lose; its own thread still waits."""
-        if asked_s is not None:
-            until = self._monotonic() + min(asked_s, self._options.retry_after_cap_s)
-            self._not_before = max(self._not_before, until)
-
-    def _shown(self, text: str) -> str:
-        """Make text of others fit for a message: one line, no key, not long."""
-        plain = "".join(character if character.isprintable() else " " for character in text)
-        redacted = " ".join(self._key.redact(plain).split())
-        return redacted if len(redacted) <= _MAX_MESSAGE else f"{redacted[: _MAX_MESSAGE - 1]}…"
-
-
-def _limiter(options: SourceOptions) -> Limiter | None:
-    """Build the token bucket of the key: a few numbers, and no thread to clean up after them."""
-    if options.requests_per_s <= 0:
-        return None
-    per_million_ms = max(1, round(options.requests_per_s * 1_000))
-    bucket = StateBucket([Rate(per_million_ms, 1_000_000, burst=options.burst)], algorithm=TokenBucket())
-    return Limiter(SingleBucketFactory(bucket, schedule_leak=False), buffer_ms=_LIMITER_BUFFER_MS)
 
 
 def _etag(reply: Reply) -> str | None:
