@@ -227,11 +227,19 @@ def test_in_the_dark_the_page_is_dark_and_its_charts_are_too(visit: Visit) -> No
 
     dark = page.evaluate(f"[{ground}, {line}]")
     page.emulate_media(color_scheme="light")
-    # The chart is told of it a moment later.
-    page.wait_for_function(f"{line} !== '#72abff'")
+    _until_it_is_so(page, f"{line} !== '#72abff'")
     light = page.evaluate(f"[{ground}, {line}]")
     assert dark == ["rgb(18, 23, 28)", "#72abff"]
     assert light == ["rgb(255, 255, 255)", "#1d63c9"]
+
+
+def _until_it_is_so(page: Page, condition: str) -> None:
+    """Wait for what a page does a moment later; its policy forbids wait_for_function to evaluate text."""
+    for _ in range(100):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"it did not come to be so: {condition}")
 
 
 def test_the_keyboard_alone_is_enough(visit: Visit, pages: Pages) -> None:
