@@ -23,16 +23,18 @@ from etl.commands.show import status as show_status
 from etl.commands.show import verify as show_verify
 from etl.commands.show.runs import summary, trouble
 from etl.commands.story import CARS, Story
+from etl.commands.truth import believed, told
 from etl.errors import BatchledgerError, SettingsError
 from etl.records import Slug
-from etl.simulator import BatchTruth, Simulator, truth_of
+from etl.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from rich.console import Console
     from sqlalchemy import Connection
 
+    from etl.commands.truth import Account
     from etl.simulator import World
 
 _OPENING: Final = """\
@@ -47,6 +49,9 @@ All of this was SIMULATED data. For your own workspace:
 
   export ROBOFLOW_API_KEY=...
   batchledger sync
+
+What waits, what flows, when it ends, what stands still: docs/how-to/answers.md
+has eight questions and their answers in SQL.
 """
 
 _QUERIES: Final = {
@@ -61,6 +66,18 @@ FROM analytics.batch
 WHERE num_jobs = 0 AND images > 0
 ORDER BY images DESC
 LIMIT 5;
+""",
+    "When nothing would be left if it goes on like this: four cases in five lie between early and late": """\
+SELECT project, remaining, round(net_per_day) AS net_per_day, end_early, end_likely, end_late
+FROM analytics.forecast
+ORDER BY end_likely;
+""",
+    "What has stood still for a week": """\
+SELECT project, kind, count(*) AS waiting, sum(images) AS images, min(since) AS since
+FROM analytics.stalled
+WHERE is_stalled
+GROUP BY project, kind
+ORDER BY project, kind;
 """,
     "What changed in the last twelve hours, and within which interval": """\
 SELECT project, kind, name, images_delta, changed_after, observed_at
@@ -247,30 +264,24 @@ def _verify(out: Console, connection: Connection, world: World) -> None:
     if not found.is_sound:
         raise BatchledgerError("the books do not balance", remedy="report it")
     _print(out, "So analytics.invariant_violation is empty (batchledger verify).")
-    truth = truth_of(world)
-    wrong = [path for path, told in truth.projects.items() if _believed(connection, path) != told.batches]
-    if wrong:
+    truth = told(world)
+    if wrong := truth.differs_from(believed(connection)):
         raise BatchledgerError(
             f"the ledger differs from the truth about {', '.join(wrong)}", remedy="report it"
         )
-    _print(
-        out,
-        f"The ledger equals the simulator's own account of all {truth.batches} batches: names, "
-        f"{truth.images} images, {truth.num_jobs} jobs, upload times to the millisecond.",
+    _print(out, _equal(truth))
+
+
+def _equal(truth: Account) -> str:
+    batches, jobs = truth
+    return (
+        f"The ledger equals the simulator's own account of all {len(batches)} batches: names, "
+        f"{sum(batch.images for batch in batches)} images, {sum(batch.num_jobs for batch in batches)} jobs, "
+        "upload times to the millisecond.\n"
+        f"And of all {len(jobs)} annotation jobs, those of the deleted batch among them: "
+        f"{sum(job.images for job in jobs)} images, {sum(job.annotated for job in jobs)} annotated, "
+        f"{sum(job.approved for job in jobs)} approved, {sum(job.rejected for job in jobs)} rejected."
     )
-
-
-def _believed(connection: Connection, path: str) -> Mapping[str, BatchTruth]:
-    return {
-        batch.batch_id: BatchTruth(
-            name=batch.name or "",
-            images=batch.images,
-            num_jobs=batch.num_jobs or 0,
-            uploaded_at=batch.uploaded_at or batch.first_seen_at,
-        )
-        for batch in history.batches(connection, Slug(*path.split("/")))
-        if batch.gone_at is None
-    }
 
 
 def _kept(keep: Path, story: Story) -> str:

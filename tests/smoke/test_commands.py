@@ -204,22 +204,12 @@ def test_the_demonstration_shows_everything_and_leaves_nothing_behind(home: Path
         "in the list, bytes",
         "The books balance",
         "The ledger equals the simulator's own account",
+        "And of all 90 annotation jobs",
     ):
         assert part in said.out, part
     assert said.err == ""
     assert not list(scratch.iterdir())
     assert not running_in(scratch)
-
-
-def test_a_kept_demonstration_can_be_looked_at_with_the_lines_that_it_prints(home: Path) -> None:
-    kept = home / "kept"
-    said = User(home).runs("demo", "--keep", str(kept))
-    visitor = User(home, BATCHLEDGER_HOME=str(kept))
-    (line,) = re.findall(r"batchledger (history acme/cars/\w{20})$", said.out, re.MULTILINE)
-    assert "renamed" in visitor.runs(*line.split()).out
-    assert "Last run: 14" in visitor.runs("status").out
-    again = User(home).runs("demo", "--keep", str(kept), exits=2)
-    assert "there is a database in" in again.error
 
 
 def test_an_interrupted_demonstration_takes_its_server_and_its_folder_with_it(home: Path) -> None:

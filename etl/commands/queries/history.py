@@ -166,7 +166,7 @@ def _on(at: datetime | None) -> date | None:
     return at.astimezone(UTC).date() if at else None
 
 
-_BATCHES: Final = """
+_BATCH: Final = """
 SELECT
     workspace,
     project,
@@ -183,7 +183,7 @@ SELECT
 FROM analytics.batch
 WHERE workspace = :workspace
     AND project = :project
-    AND (CAST(:batch_id AS text) IS NULL OR batch_id = :batch_id)
+    AND batch_id = :batch_id
 """
 
 _STATES: Final = """
@@ -230,12 +230,6 @@ ORDER BY
 """
 
 
-def batches(connection: Connection, slug: Slug) -> tuple[BatchNow, ...]:
-    """Return every batch of a project, as last believed; those that are gone, too."""
-    key = {"workspace": slug.workspace, "project": slug.project, "batch_id": None}
-    return rows(connection, BatchNow, _BATCHES, **key)
-
-
 def batch_history(connection: Connection, slug: Slug, batch_id: str, span: Span = _ALWAYS) -> BatchHistory:
     """
     Read the life of one batch, state by state.
@@ -245,7 +239,7 @@ def batch_history(connection: Connection, slug: Slug, batch_id: str, span: Span 
     """
     require_batch(connection, slug, batch_id)
     key = {"workspace": slug.workspace, "project": slug.project, "batch_id": batch_id}
-    (batch,) = rows(connection, BatchNow, _BATCHES, **key)
+    (batch,) = rows(connection, BatchNow, _BATCH, **key)
     # Before a batch was first seen there is nothing of it that a gap could hide.
     since = max(batch.first_seen_at, span.from_at or batch.first_seen_at)
     return BatchHistory(

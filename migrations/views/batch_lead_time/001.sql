@@ -33,6 +33,8 @@ CROSS JOIN LATERAL (
             FROM ledger.job
             WHERE job.project_id = batch.project_id
                 AND job.batch_id = batch.batch_id
+                -- An older one was made from a batch that was merged into this one.
+                AND coalesce(job.created_at >= batch.uploaded_at, TRUE)
         ),
         (
             SELECT batch_change.observed_at
