@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -87,6 +88,9 @@ class Scene:
     def there(self) -> dict[str, tuple[int, int]]:
         found = self.ask("SELECT job_id, images, annotated FROM ledger.job WHERE gone_at IS NULL")
         return {job_id: (images, annotated) for job_id, images, annotated in found}
+
+    def job_images(self) -> int:
+        return sum(job.num_images for job in self.project.jobs.values())
 
     def is_the_truth(self) -> bool:
         jobs = self.project.jobs.values()
@@ -330,6 +334,15 @@ def test_a_job_that_cannot_be_used_is_kept_as_a_reject_and_carried(scene: Scene)
     assert scene.ask("SELECT DISTINCT subject FROM ledger.reject") == [("job",)]
 
 
+def test_what_is_noted_while_a_job_is_missing_says_that_something_is_pending(scene: Scene) -> None:
+    hidden = min(scene.project.jobs)
+    scene.source.faults.add(Fault.status(500), path=f"{JOBS}/{hidden}", times=None)
+    assert scene.jobs(Fault.without(hidden)).verdict is Verdict.UNCHANGED
+    assert scene.last("jobs_settled") == (False,)
+    assert scene.read(Fault.status(500), path=f"/{PATH}/batches").verdict is Verdict.FAILED
+    assert scene.last("is_settled, jobs_settled") == (True, False)
+
+
 def test_who_has_lost_the_project_writes_nothing_of_jobs_either(scene: Scene) -> None:
     ((project_id,),) = scene.ask("SELECT project_id FROM ledger.project")
     before, at = scene.contents(), scene.clock.move(minutes=10)
@@ -443,9 +456,55 @@ def test_images_that_leave_one_batch_while_as_many_enter_another_moved(scene: Sc
 
 
 def test_a_day_adds_up_what_flowed_and_what_was_done(scene: Scene) -> None:
-    job = scene.project.assign(scene.a_batch(images=40), images=25)
+    for times in (1, 2):
+        _a_busy_hour(scene, times)
+    assert scene.ask(f"SELECT {FLOWS}, {WORK} FROM ledger.project_day") == [(42, 9, 18, 15, 6, 12, 6, 3)]
+    ended = "jobs, job_images, annotated, approved, rejected"
+    assert scene.ask(f"SELECT {ended} FROM ledger.project_day") == [scene.last(ended)]
+
+
+def test_a_day_tells_of_the_jobs_what_was_read_on_it_though_midnight_came_after_the_batches(
+    place: tuple[str, psycopg.Connection],
+) -> None:
+    """Days are those of UTC, whatever the time zone of the session."""
+    uri, connection = place
+    scene = Scene(f"{uri}&options=-c%20TimeZone%3DPacific%2FPago_Pago", connection)
+    first = datetime(2024, 2, 4, tzinfo=UTC)
+    _read_around(scene, first)
+    batches, jobs, images = len(scene.project.batches), len(scene.project.jobs), scene.job_images()
+    scene.project.annotate(scene.project.assign(scene.a_batch(), images=7).id, images=3)
+    _read_around(scene, first + timedelta(days=1))
+    annotated = sum(job.annotated for job in scene.project.jobs.values())
+    told = "SELECT day, batches, jobs, job_images, annotated FROM ledger.project_day ORDER BY day"
+    assert scene.ask(told) == [
+        (date(2024, 2, 3), batches, None, None, None),
+        (date(2024, 2, 4), batches + 1, jobs, images, annotated - 3),
+        (date(2024, 2, 5), batches + 1, jobs + 1, images + 7, annotated),
+    ]
+    scene.engine.dispose()
+
+
+def _read_around(scene: Scene, midnight: datetime) -> None:
+    """Read so that the list of the batches is complete before midnight, and that of the jobs after it."""
+    scene.clock.at = midnight - timedelta(milliseconds=350)
+    scene.run(minutes=0)
+    assert scene.last(f"observed_at < '{midnight}', jobs_at > '{midnight}'") == (True, True)
+
+
+def _a_busy_hour(scene: Scene, times: int) -> None:
+    """Let everything happen that a day adds up, so many times as large, and read after each."""
+    project, kept, dropped = scene.project, scene.a_batch(images=12 * times), scene.a_batch(images=2 * times)
     scene.read()
-    scene.project.annotate(job.id, images=10)
-    scene.a_batch(images=5)
+    project.split(kept, images=3 * times)
     scene.read()
-    assert scene.ask(f"SELECT {FLOWS}, {WORK} FROM ledger.project_day") == [(20, 0, 0, 0, 0, 10, 0, 0)]
+    project.delete(dropped)
+    scene.read()
+    job = project.assign(kept, images=5 * times)
+    project.assign(kept, images=times)
+    scene.read()
+    project.annotate(job.id, images=4 * times)
+    project.approve(job.id, images=2 * times)
+    project.reject(job.id, images=times)
+    scene.read()
+    project.unassign(job.id)
+    scene.read()
