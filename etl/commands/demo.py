@@ -184,7 +184,7 @@ def _live(out: Console, story: Story, simulator: Simulator, bench: Workbench, cl
     """Let every scene happen, and a run after each; a run that was missed is noted by the next one."""
     _title(out, "Two weeks of runs")
     missed = list[datetime]()
-    for scene in story.scenes(simulator):
+    for scene in story.scenes(simulator.faults):
         with simulator.lock:
             scene.act()
         clock.set(scene.at)

@@ -14,7 +14,7 @@ from etl.simulator import Fault, World
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from etl.simulator import Batch, Project, Simulator
+    from etl.simulator import Batch, Faults, Project
 
 CARS: Final = "acme/cars"
 _DRONES: Final = "acme/drones"
@@ -73,10 +73,9 @@ class Story:
         self._left_alone = {_waiting(cars)[0].id, forgotten_job.id}
         self.hero_id = ""
 
-    def scenes(self, simulator: Simulator) -> Iterator[Scene]:
-        """Yield every scene in order; each acts on the world that this simulator serves."""
+    def scenes(self, faults: Faults) -> Iterator[Scene]:
+        """Yield every scene in order; each acts on the world, or orders a fault of the simulator's."""
         cars, drones = self.world.project(CARS), self.world.project(_DRONES)
-        faults = simulator.faults
         web_page, short_list = Fault.html(), Fault.partial_list(0.75)
         yield Scene(self._noon(0), "the workspace as it is", _nothing)
         yield self._scene(1, f'240 images are uploaded to {CARS} as "{_HERO}"', self._upload)

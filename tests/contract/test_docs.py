@@ -321,7 +321,7 @@ def _tell_the_story(ledger: PostgresLedger) -> None:
     story = Story(clock.at)
     with Simulator(story.world) as simulator:
         source = WorldSource(story.world, clock, faults=simulator.faults)
-        for scene in story.scenes(simulator):
+        for scene in story.scenes(simulator.faults):
             scene.act()
             clock.at = scene.at
             if scene.is_missed:
