@@ -203,8 +203,9 @@ def _run(out: Console, bench: Workbench) -> None:
     indent = " " * 18
     _print(out, f"{indent}{summary(report)}")
     for project in report.projects:
-        if what := trouble(project):
-            _print(out, f"{indent}{project.slug} is {project.verdict.value}: {what}")
+        for what, part in ((f"{project.slug}", project), (f"the job list of {project.slug}", project.jobs)):
+            if part and (words := trouble(part)):
+                _print(out, f"{indent}{what} is {part.verdict.value}: {words}")
 
 
 # What an analyst sees
@@ -230,9 +231,13 @@ def _look(out: Console, connection: Connection, story: Story) -> None:
 
 
 _UNTRUSTED: Final = """
-SELECT project, observed_at, verdict, error, batches AS "batches believed"
+SELECT project, observed_at, 'batches' AS "list of", verdict, error
 FROM analytics.observation
 WHERE verdict IN ('failed', 'suspect')
+UNION ALL
+SELECT project, observed_at, 'jobs', jobs_verdict, jobs_error
+FROM analytics.observation
+WHERE jobs_verdict IN ('failed', 'suspect')
 ORDER BY observed_at
 """
 

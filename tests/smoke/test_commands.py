@@ -193,6 +193,7 @@ def test_the_demonstration_shows_everything_and_leaves_nothing_behind(home: Path
     for part in (
         "acme/drones is failed: the answer is not JSON",
         "acme/helmets is suspect: the list lacks a large share",
+        "the job list of acme/helmets is failed: the answer is not JSON",
         "missed",
         "two batches are merged",
         "1 gone",
@@ -438,6 +439,7 @@ def test_a_run_needs_little_memory_and_none_of_the_heavy_libraries(user: User) -
         (("migrate", "--sql", "--writer", "nightly"), 2, "name the roles of --roles", "give --roles"),
         (("explain", "acme/cars"), 2, "'acme/cars' does not name a batch", "acme/cars --at now"),
         (("explain", "acme/cars/nope"), 3, "no batch nope in acme/cars", "--at now"),
+        (("explain", "acme/cars/nope", "--job"), 3, "no job nope in acme/cars", "export job --project acme/cars"),
     ],
 )
 def test_an_error_is_one_line_and_its_remedy_another(
@@ -719,6 +721,12 @@ def test_a_number_is_explained_down_to_its_bytes(user: User, simulator: Simulato
     assert json.loads(found["record"]["raw"])["images"] == found["believed"]["images"]
     assert found["run"]["guard"]["hold"] == "PT3600S"
     assert found["at"].endswith("Z")
+    job_id = next(iter(simulator.world.project("acme/cars").jobs))
+    said = user.runs("explain", f"acme/cars/{job_id}", "--job").out
+    assert said.startswith(f"Job {job_id} of acme/cars as believed at ")
+    assert json.loads(said.splitlines()[-1])["id"] == job_id
+    found = user.runs("explain", f"acme/cars/{job_id}", "--job", "--json").document
+    assert (found["job_id"], found["batch_id"]) == (job_id, None)
     before = user.runs("explain", f"acme/cars/{batch_id}", "--at", "-1d").out
     assert "made by" not in before
 
