@@ -20,18 +20,32 @@ _STEADY: Final = {
     "batches": "SELECT * FROM analytics.batch",
     "history": "SELECT * FROM analytics.batch_history",
     "changes": "SELECT * FROM analytics.batch_change",
+    "jobs": "SELECT * FROM analytics.job",
+    "history of jobs": "SELECT * FROM analytics.job_history",
+    "changes of jobs": "SELECT * FROM analytics.job_change",
+    "moves": "SELECT * FROM analytics.batch_move",
+    "lead times": "SELECT * FROM analytics.batch_lead_time",
+    "what has stalled": "SELECT * FROM analytics.stalled",
+    "progress": "SELECT * FROM analytics.batch_progress",
+    # By another clock a day begins within one of ours, where folded readings are further apart.
+    "days elsewhere": (
+        "SELECT to_jsonb(one) - 'last_observed_at' "
+        "FROM analytics.project_period('day', 'America/New_York', NULL, %(until)s) AS one"
+    ),
     "projects": "SELECT to_jsonb(one) - 'age_s' FROM analytics.project AS one",
     "freshness": "SELECT workspace, project, last_observed_at, max_age_s, is_kept FROM analytics.freshness",
     "how many readings": (
         "SELECT workspace, project, verdict, date_trunc('day', observed_at, 'UTC'), sum(span_count), "
-        "sum(requests), sum(images_delta) FROM analytics.observation GROUP BY 1, 2, 3, 4"
+        "sum(requests), sum(images_delta), jobs_verdict, sum(intake), sum(annotated_work) "
+        "FROM analytics.observation GROUP BY workspace, project, verdict, 4, jobs_verdict"
     ),
     "the last errors": (
-        "SELECT DISTINCT ON (workspace, project) workspace, project, verdict, error "
-        "FROM analytics.observation ORDER BY workspace, project, observed_at DESC"
+        "SELECT DISTINCT ON (workspace, project) workspace, project, verdict, error, jobs_verdict, "
+        "jobs_error FROM analytics.observation ORDER BY workspace, project, observed_at DESC"
     ),
     "what the next run is told": (
-        "SELECT project_id, digest, etag, is_settled, loss_suspected_since FROM ledger.project"
+        "SELECT project_id, digest, etag, is_settled, loss_suspected_since, jobs_digest, jobs_etag, "
+        "jobs_settled, jobs_loss_suspected_since FROM ledger.project"
     ),
     "the last runs": ("SELECT max(run_id), max(run_id) FILTER (WHERE trigger = 'schedule') FROM ledger.run"),
 }
@@ -60,11 +74,14 @@ class Answers(NamedTuple):
 
 def answers(connection: psycopg.Connection, instants: Iterable[datetime], until: datetime) -> Answers:
     """Ask everything; of the days those before `until`, since there is one more tomorrow."""
-    ats = list(instants)
-    return Answers(
-        {name: _ask(connection, query, until=until) for name, query in _STEADY.items()},
-        {name: _ask(connection, query, ats=ats) for name, query in _THEN.items()},
-    )
+    values = {"until": until, "ats": list(instants)}
+    # All is asked at once: to wait for one answer after the other takes longer than the answers do.
+    with connection.pipeline():
+        asked = {
+            name: connection.execute(query.encode(), values) for name, query in (_STEADY | _THEN).items()
+        }
+        told = {name: sorted(cursor.fetchall(), key=repr) for name, cursor in asked.items()}
+    return Answers({name: told[name] for name in _STEADY}, {name: told[name] for name in _THEN})
 
 
 def moments(observed_ats: Iterable[datetime]) -> list[datetime]:
@@ -95,7 +112,3 @@ def _assert_no_finer(now: Sequence[Any], was: Sequence[Any], where: str) -> None
     assert (seen_after is None) == (seen_after_then is None), where
     assert (seen_before or _BEFORE_ALL) <= (seen_before_then or _BEFORE_ALL), where
     assert (seen_after or _AFTER_ALL) >= (seen_after_then or _AFTER_ALL), where
-
-
-def _ask(connection: psycopg.Connection, query: str, **values: object) -> Rows:
-    return sorted(connection.execute(query.encode(), values).fetchall(), key=repr)
