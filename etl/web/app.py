@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from etl import __version__
-from etl.commands.show.status import remedy, what_is_open
+from etl.commands.show.status import troubles
 from etl.errors import BatchledgerError, UnknownProjectError
 from etl.records import Slug
 from etl.web import charts
@@ -93,8 +93,7 @@ class _Pages:
             attention_limit=ATTENTION,
             to_project=to_project,
             to_batch=to_batch,
-            open_of=what_is_open,
-            remedy_of=remedy,
+            troubles_of=troubles,
         )
 
     def guarded(self, page: Callable[[Request], Response]) -> Callable[[Request], Response]:

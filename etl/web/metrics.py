@@ -179,6 +179,12 @@ def _projects(found: Standing) -> Iterator[Metric]:
         "Last trusted observation of a followed project; absent before the first one.",
         labels=_PROJECT,
     )
+    jobs = GaugeMetricFamily(
+        "batchledger_project_jobs_last_success_timestamp_seconds",
+        "Last trusted reading of the annotation jobs of a followed project, 0 before the first one; absent "
+        "where they are not to be read.",
+        labels=_PROJECT,
+    )
     promise = GaugeMetricFamily(
         "batchledger_project_max_age_seconds",
         "The age that is promised of a project's numbers; absent where nothing is.",
@@ -191,10 +197,12 @@ def _projects(found: Standing) -> Iterator[Metric]:
         name = (project.workspace, project.project)
         if project.last_observed_at is not None:
             success.add_metric(name, project.last_observed_at.timestamp())
+        if project.jobs_verdict is not None:
+            jobs.add_metric(name, project.jobs_observed_at.timestamp() if project.jobs_observed_at else 0)
         if project.max_age_s is not None:
             promise.add_metric(name, project.max_age_s)
         backlog.add_metric(name, project.images)
-    yield from (success, promise, backlog)
+    yield from (success, jobs, promise, backlog)
     yield GaugeMetricFamily("batchledger_projects", "Projects that are followed.", found.total)
     yield GaugeMetricFamily(
         "batchledger_projects_omitted",

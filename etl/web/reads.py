@@ -107,11 +107,7 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    What the jobs of a project say of it; all is None where they were never read.
-
-    `jobs_verdict` and `jobs_error` are those of the last attempt to read them.
-    """
+    """What the jobs of a project say of it; all is None where they were never read."""
 
     jobs: int | None
     size: int | None
@@ -119,8 +115,6 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     approved: int | None
     rejected: int | None
     jobs_observed_at: datetime | None
-    jobs_verdict: str | None
-    jobs_error: str | None
     basis: str | None
     end_early: date | None
     end_likely: date | None
@@ -323,7 +317,9 @@ FROM (
         project,
         is_kept,
         last_verdict,
-        last_observed_at
+        last_observed_at,
+        jobs_verdict,
+        is_jobs_kept
     FROM analytics.project
     WHERE is_tracked
     -- So that each is judged once.
@@ -331,8 +327,11 @@ FROM (
 ) AS judged
 WHERE NOT is_kept
     OR last_verdict IN ('suspect', 'failed')
+    OR NOT is_jobs_kept
+    OR jobs_verdict IN ('suspect', 'failed')
 ORDER BY
     is_kept,
+    is_jobs_kept,
     last_observed_at NULLS FIRST
 LIMIT :limit
 """
@@ -364,7 +363,12 @@ SELECT
     left(attempt.error, 300) AS error,
     gap.from_at AS gap_since,
     gap.reason AS gap_reason,
-    gap.reasons AS gap_reasons
+    gap.reasons AS gap_reasons,
+    freshness.jobs_observed_at,
+    freshness.jobs_age_s,
+    freshness.jobs_verdict,
+    left(freshness.jobs_error, 300) AS jobs_error,
+    freshness.is_jobs_kept
 FROM chosen
 CROSS JOIN LATERAL (
     SELECT
@@ -391,7 +395,12 @@ CROSS JOIN LATERAL (
         is_kept,
         kept_1d,
         kept_7d,
-        kept_30d
+        kept_30d,
+        jobs_observed_at,
+        jobs_age_s,
+        jobs_verdict,
+        jobs_error,
+        is_jobs_kept
     FROM analytics.freshness
     WHERE freshness.workspace = chosen.workspace
         AND freshness.project = chosen.project
@@ -476,8 +485,6 @@ SELECT
     project.approved,
     project.rejected,
     project.jobs_observed_at,
-    attempt.jobs_verdict,
-    left(attempt.jobs_error, 300) AS jobs_error,
     forecast.basis,
     forecast.end_early,
     forecast.end_likely,
@@ -493,16 +500,6 @@ LEFT JOIN LATERAL (
     WHERE forecast.workspace = :workspace
         AND forecast.project = :project
 ) AS forecast ON TRUE
-LEFT JOIN LATERAL (
-    SELECT
-        observation.jobs_verdict,
-        observation.jobs_error
-    FROM analytics.observation
-    WHERE observation.workspace = :workspace
-        AND observation.project = :project
-        AND observation.observed_at = project.last_attempt_at
-    LIMIT 1
-) AS attempt ON TRUE
 WHERE project.workspace = :workspace
     AND project.project = :project
 """
@@ -634,13 +631,15 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProjectStanding(msgspec.Struct, frozen=True, kw_only=True):
-    """What is measured of one project."""
+    """What is measured of one project. `jobs_verdict` is None where its jobs are not to be read."""
 
     workspace: str
     project: str
     images: int
     last_observed_at: datetime | None
     max_age_s: int | None
+    jobs_observed_at: datetime | None
+    jobs_verdict: str | None
 
 
 class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -677,7 +676,9 @@ SELECT
     chosen.project,
     chosen.images,
     chosen.last_observed_at,
-    promised.max_age_s
+    promised.max_age_s,
+    promised.jobs_observed_at,
+    promised.jobs_verdict
 FROM (
     SELECT
         workspace,
@@ -692,7 +693,10 @@ FROM (
     LIMIT :limit
 ) AS chosen
 CROSS JOIN LATERAL (
-    SELECT max_age_s
+    SELECT
+        max_age_s,
+        jobs_observed_at,
+        jobs_verdict
     FROM analytics.freshness
     WHERE freshness.workspace = chosen.workspace
         AND freshness.project = chosen.project

@@ -37,6 +37,7 @@ _PERIOD = "project_period(text, text, timestamptz, timestamptz, text, text)"
 
 
 def upgrade() -> None:
+    op.execute(_text("jobs_reading", 1))
     for view, version in _CHANGED.items():
         op.execute(_text(view, version))
     for view in _NEW:
@@ -48,6 +49,7 @@ def downgrade() -> None:
     op.execute(f"DROP FUNCTION analytics.{_PERIOD}")
     for view in (*reversed(_NEW), *_CHANGED):
         op.execute(f"DROP VIEW analytics.{view}")
+    op.execute("DROP FUNCTION ledger.jobs_reading(integer)")
     for view, version in _CHANGED.items():
         # Later versions replace a view in place; this one is made anew.
         op.execute(_text(view, version - 1).replace("CREATE OR REPLACE VIEW", "CREATE VIEW", 1))

@@ -211,6 +211,7 @@ def test_every_alert_leads_to_the_panel_that_shows_it() -> None:
     assert led_to == {
         "Numbers are older than promised": ["Freshness"],
         "A project was never read": ["Freshness"],
+        "What is told of jobs is older than promised": ["Freshness"],
         "A project fails": ["What failed or was not believed"],
         "A loss is not believed": ["What failed or was not believed"],
         "No run": ["Runs"],

@@ -195,6 +195,16 @@ def test_every_rule_of_the_guard_has_its_remedy_and_only_what_can_be_accepted_na
     assert ("batchledger confirm acme/cars" in remedy) is (rule is not Rule.UNREADABLE_RECORD)
 
 
+@pytest.mark.parametrize("rule", Rule)
+def test_a_list_of_jobs_that_is_not_believed_is_told_in_words_of_jobs(rule: Rule) -> None:
+    project = a_status(jobs_verdict="suspect", jobs_error=rule.value, is_jobs_kept=True)
+    told, remedy = shown(status, a_glance(project))[3:]
+    assert told.startswith("suspect acme/cars: jobs: ")
+    assert "batch" not in told.removeprefix("suspect acme/cars: ")
+    assert "batches" not in remedy
+    assert ("batchledger confirm acme/cars" in remedy) is (rule is not Rule.UNREADABLE_RECORD)
+
+
 def test_a_project_that_nobody_reads_any_more_is_told_how_to_be_read() -> None:
     project = a_status(gap_since=NOON, gap_reasons=("no run",))
     assert "batchledger sync --project acme/cars" in shown(status, a_glance(project))[4]

@@ -74,6 +74,8 @@ PROMISED: Final = {
         "jobs_observed_at": AT,
         "age_s": "double precision",
         "is_kept": "boolean",
+        "jobs_verdict": "text",
+        "is_jobs_kept": "boolean",
     },
     "project_daily": {
         "workspace": "text",
@@ -148,6 +150,11 @@ PROMISED: Final = {
         "kept_1d": "double precision",
         "kept_7d": "double precision",
         "kept_30d": "double precision",
+        "jobs_observed_at": AT,
+        "jobs_age_s": "double precision",
+        "jobs_verdict": "text",
+        "jobs_error": "text",
+        "is_jobs_kept": "boolean",
     },
     "job": {
         "workspace": "text",

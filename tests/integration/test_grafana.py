@@ -197,6 +197,15 @@ def test_an_alert_says_which_project_is_late_fails_is_suspect_or_was_never_read(
     assert [row[:2] for row in late if row[2] > 1] == [("acme", "cars"), ("acme", "drones")]
 
 
+def test_an_alert_says_whose_jobs_are_late_alone(told: str) -> None:
+    title = "What is told of jobs is older than promised"
+    assert _alarmed(told, title) == []
+    with psycopg.connect(as_owner(told)) as connection:
+        connection.execute("UPDATE ledger.project SET max_age_s = 1")
+        assert ("acme", "cars", 1) in connection.execute(_asked(title)).fetchall()
+        connection.rollback()
+
+
 def test_an_alert_says_that_the_books_do_not_balance(told: str) -> None:
     with psycopg.connect(as_owner(told)) as connection:
         assert connection.execute(_asked("The books do not balance")).fetchall() == [(0,)]

@@ -58,6 +58,10 @@ def test_the_ages_and_promises_of_projects_are_those_of_the_ledger(pages: Pages)
         "batchledger_project_last_success_timestamp_seconds": (
             "SELECT project, workspace, extract(EPOCH FROM last_observed_at) FROM analytics.project"
         ),
+        "batchledger_project_jobs_last_success_timestamp_seconds": (
+            "SELECT project, workspace, extract(EPOCH FROM jobs_observed_at) FROM analytics.freshness "
+            "WHERE jobs_verdict IS NOT NULL"
+        ),
         "batchledger_project_max_age_seconds": (
             "SELECT project, workspace, max_age_s FROM analytics.freshness"
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
@@ -134,18 +134,28 @@ def test_a_suspect_list_is_shown_with_the_command_that_resolves_it(pages: Pages)
 
 
 def test_jobs_that_cannot_be_read_are_said_to_be_old_beside_batches_that_are_fresh(database: str) -> None:
-    world, clock = World.seeded(1, projects=1, batches_per_project=3), FakeClock(datetime.now(UTC))
+    now = datetime.now(UTC)
+    world, clock = World.seeded(1, projects=1, batches_per_project=3), FakeClock(now - timedelta(hours=2))
     source, connections = WorldSource(world, clock), engine(database)
-    source.faults.add(Fault.status(500), path="/acme/cars/jobs")
+    source.faults.add(Fault.status(500), path="/acme/cars/jobs", times=None)
     ledger = PostgresLedger(connections, host="here", version="test")
-    a_run(ledger, [source], clock, promise=Promise(3600))
-    connections.dispose()
+    told = list[str]()
     with pages_of(database) as pages:
-        body = get(pages, "/projects/acme/cars").text
+        for at, promise in ((clock.at, Promise()), (now, Promise(3600))):
+            clock.at = at
+            a_run(ledger, [source], clock, promise=promise)
+            told += [get(pages, path).text for path in ("/", "/projects/acme/cars")]
+    connections.dispose()
 
-    assert "Its jobs are not fresh" in body
-    assert "was not read" in body
-    assert '<span class="state good">fresh</span>' in body
+    for body in told:
+        assert "jobs: never trusted yet: /acme/cars/jobs: status 500" in body
+        assert "<code>[jobs] read = &#34;never&#34;</code>" in body
+        assert '<span class="state good">fresh</span>' not in body
+    assert '<span class="state doubtful">jobs failed</span>' in told[0]
+    assert '<span class="state doubtful">jobs failed</span>' in told[1]
+    assert '<span class="state bad">jobs too old</span>' in told[2]
+    assert '<span class="state bad">jobs too old</span>' in told[3]
+    assert "status 500; 60 min is promised." in told[3]
 
 
 def test_only_what_is_looked_for_is_listed(pages: Pages) -> None:

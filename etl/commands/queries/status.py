@@ -24,6 +24,9 @@ class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
     `gap_since` is the start of the gap that is still open, None where there is none, and `gap_reasons` say
     why. `missing` counts the batches that are absent and not yet confirmed so. `error` is that of the last
     attempt, `rule` the one that made it suspect.
+
+    What begins with `jobs_` says the same of the last reading of the annotation jobs, `is_jobs_kept` of what
+    is promised; `jobs_verdict` is None where they are not to be read.
     """
 
     workspace: str
@@ -49,6 +52,11 @@ class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
     gap_since: datetime | None
     gap_reason: str | None
     gap_reasons: tuple[str, ...] | None
+    jobs_observed_at: datetime | None
+    jobs_age_s: float | None
+    jobs_verdict: str | None
+    jobs_error: str | None
+    is_jobs_kept: bool | None
 
     @property
     def slug(self) -> Slug:
@@ -108,7 +116,12 @@ SELECT
     attempt.error,
     gap.from_at AS gap_since,
     gap.reason AS gap_reason,
-    gap.reasons AS gap_reasons
+    gap.reasons AS gap_reasons,
+    freshness.jobs_observed_at,
+    CAST(extract(EPOCH FROM :at - freshness.jobs_observed_at) AS double precision) AS jobs_age_s,
+    freshness.jobs_verdict,
+    freshness.jobs_error,
+    freshness.is_jobs_kept
 FROM analytics.project
 INNER JOIN analytics.freshness
     ON freshness.workspace = project.workspace
@@ -215,7 +228,7 @@ def status(connection: Connection, at: datetime) -> Status:
     projects = rows(connection, ProjectStatus, _PROJECTS, at=at)
     return Status(
         at=at,
-        is_kept=all(project.is_kept is not False for project in projects),
+        is_kept=all(False not in (project.is_kept, project.is_jobs_kept) for project in projects),
         last_run=runs[0] if runs else None,
         projects=projects,
     )

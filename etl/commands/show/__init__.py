@@ -157,14 +157,15 @@ def coloured(word: str) -> Text:
 _SUSPICIONS: Final = {
     "unreadable_record": "a record has no readable id, so no absence can be told",
     "empty_list": "the list is empty, and was not before",
-    "large_loss": "the list lacks a large share of the known batches",
-    "short_list": "the list lacks batches that exist when asked for one by one",
-    "contradiction": "a look-up denies a batch that the list shows",
-    "unconfirmed_loss": "a loss lasts, and could not be confirmed batch by batch",
-    "whole_workspace": "every project of the workspace lost its batches, or none is left to compare with",
+    "large_loss": "the list lacks a large share of the known {many}",
+    "short_list": "the list lacks {many} that exist when asked for one by one",
+    "contradiction": "a look-up denies a {one} that the list shows",
+    "unconfirmed_loss": "a loss lasts, and could not be confirmed {one} by {one}",
+    "whole_workspace": "every project of the workspace lost its {many}, or none is left to compare with",
 }
 
 
-def suspicion(rule: str) -> str:
-    """Say in words why an observation is suspect."""
-    return _SUSPICIONS.get(rule, rule)
+def suspicion(rule: str, one: str = "batch", many: str = "batches") -> str:
+    """Say in words why a list of batches, or of what else, is suspect; what is no rule says it itself."""
+    told = _SUSPICIONS.get(rule)
+    return rule if told is None else told.format(one=one, many=many)

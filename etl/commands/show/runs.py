@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from etl.commands.show import coloured, fault, signed, suspicion, table
 from etl.errors import SourceError
 from etl.records import Verdict
+from etl.report import JobsReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from etl.commands.show import Cell
     from etl.records import Moves
-    from etl.report import JobsReport, ProjectReport, RunReport
+    from etl.report import ProjectReport, RunReport
 
 _MOST_ROWS: Final = 40
 """Rows of a run's table on a terminal; the totals, the faults and `--json` have the others."""
@@ -84,7 +85,8 @@ def _batches_moved(moves: Moves) -> str:
 def trouble(report: ProjectReport | JobsReport) -> str:
     """Say what is not as it should be with a project, or with its jobs; nothing if all is."""
     if report.rule is not None:
-        return f"{suspicion(report.rule)}; what is present was applied, the absences are not believed"
+        words = ("job", "jobs") if isinstance(report, JobsReport) else ()
+        return f"{suspicion(report.rule, *words)}; what is present was applied, the absences are not believed"
     if report.rejects:
         return f"{report.rejects} records could not be used and are kept as rejects"
     return report.error

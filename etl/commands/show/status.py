@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.text import Text
 
@@ -12,7 +12,7 @@ from etl.commands.show import coloured, duration, fault, line, moment, suspicion
 from etl.commands.show.plots import sparkline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from rich.console import Console
@@ -43,8 +43,8 @@ def status(out: Console, found: Status, backlogs: Mapping[Slug, Backlog] = _NONE
         _projects(out, found, backlogs)
         out.print()
     for project in found.projects:
-        if project.is_tracked and project.gap_since is not None:
-            fault(out, _worst(project), str(project.slug), what_is_open(project), remedy(project))
+        for trouble in troubles(project):
+            fault(out, trouble.worst, str(project.slug), trouble.what, trouble.remedy)
     if found.last_run is not None:
         line(out, _last_run(found.last_run, found.at))
 
@@ -98,40 +98,88 @@ def _share(share: float | None) -> str:
     return "" if share is None else f"{math.floor(share * 1000) / 10:g}%"
 
 
-def _worst(project: ProjectStatus) -> str:
-    if project.is_kept is False:
+class Trouble(NamedTuple):
+    """What is not as it should be with a project: how bad, what it is, and what to do about it."""
+
+    worst: str
+    what: str
+    remedy: str
+
+
+def troubles(project: ProjectStatus) -> Iterator[Trouble]:
+    """Say what is open of a project that is followed: with all of it, and with its jobs alone."""
+    if not project.is_tracked:
+        return
+    if project.gap_since is not None:
+        yield Trouble(_worst(project.is_kept, project.rule), _what_is_open(project), _remedy(project))
+    has_failed = project.jobs_verdict in {"suspect", "failed"}
+    # Jobs that are old because nothing at all was read need no line of their own.
+    if has_failed or (project.is_jobs_kept is False and project.is_kept is not False):
+        rule = project.jobs_error if project.jobs_verdict == "suspect" else None
+        worst = _worst(project.is_jobs_kept, rule)
+        yield Trouble(worst, _what_is_open_of_jobs(project), _remedy_of_jobs(project, rule))
+
+
+def _worst(is_kept: bool | None, rule: str | None) -> str:  # noqa: FBT001 - three values, as the ledger has it.
+    if is_kept is False:
         return "broken"
-    return "suspect" if project.rule else "warning"
+    return "suspect" if rule else "warning"
 
 
-def what_is_open(project: ProjectStatus) -> str:
+def _what_is_open(project: ProjectStatus) -> str:
     """Say since when and why nothing was trusted, and what is promised."""
     reasons = ", ".join(project.gap_reasons or ())
     told = f"nothing trusted since {moment(project.gap_since)} UTC ({reasons})"
     if project.error:
         told += f": {suspicion(project.error)}"
-    if project.is_kept is False and project.max_age_s is not None:
-        told += f"; {duration(project.max_age_s)} is promised"
-    return told
+    return told + _promised(project, project.is_kept)
 
 
-def remedy(project: ProjectStatus) -> str:
+def _what_is_open_of_jobs(project: ProjectStatus) -> str:
+    since = project.jobs_observed_at
+    told = "jobs: " + (f"nothing trusted since {moment(since)} UTC" if since else "never trusted yet")
+    if project.jobs_error:
+        told += f": {suspicion(project.jobs_error, 'job', 'jobs')}"
+    return told + _promised(project, project.is_jobs_kept)
+
+
+def _promised(project: ProjectStatus, is_kept: bool | None) -> str:  # noqa: FBT001 - as above.
+    if is_kept is not False or project.max_age_s is None:
+        return ""
+    return f"; {duration(project.max_age_s)} is promised"
+
+
+def _remedy(project: ProjectStatus) -> str:
     """Say what to do about it."""
     if project.rule:
         return suspect_remedy(project.rule, str(project.slug))
     if project.last_verdict == "failed":
         return "the next run tries again; `batchledger check` tells a wrong key from a source that is down"
-    return f"see that the daemon or cron runs; `batchledger sync --project {project.slug}` reads it now"
+    return _NOBODY_READS.format(slug=project.slug)
 
 
-def suspect_remedy(rule: str, slug: str) -> str:
-    """Say what to do about a suspect observation, by the rule that it met."""
+def _remedy_of_jobs(project: ProjectStatus, rule: str | None) -> str:
+    if rule:
+        return suspect_remedy(rule, str(project.slug), "jobs")
+    if project.jobs_verdict == "failed":
+        return (
+            "the next run tries again; a key without the scope annotation-job:read needs it, "
+            'or do without them: `[jobs] read = "never"`'
+        )
+    return _NOBODY_READS.format(slug=project.slug)
+
+
+_NOBODY_READS: Final = "see that the daemon or cron runs; `batchledger sync --project {slug}` reads it now"
+
+
+def suspect_remedy(rule: str, slug: str, lost: str = "batches") -> str:
+    """Say what to do about a suspect observation, by the rule that it met and what may be lost."""
     if rule == "unreadable_record":
         return f"nobody can accept it; wait until the list can be read, or ask Roboflow about {slug}"
     if rule in {"short_list", "contradiction"}:
         return f"the next runs look again; `batchledger confirm {slug}` shows what look-ups deny, if any"
     if rule in {"empty_list", "large_loss"}:
-        return f"the next runs look again, and ask for the lost batches once it lasts; {_confirms(slug)}"
+        return f"the next runs look again, and ask for the lost {lost} once it lasts; {_confirms(slug)}"
     return _confirms(slug)
 
 

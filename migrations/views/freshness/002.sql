@@ -8,7 +8,15 @@ SELECT
     CASE WHEN project.is_tracked AND project.max_age_s IS NOT NULL THEN open.late_s IS NULL END AS is_kept,
     kept.day AS kept_1d,
     kept.week AS kept_7d,
-    kept.month AS kept_30d
+    kept.month AS kept_30d,
+    jobs.observed_at AS jobs_observed_at,
+    extract(EPOCH FROM now() - jobs.observed_at)::double precision AS jobs_age_s,
+    jobs.verdict AS jobs_verdict,
+    jobs.error AS jobs_error,
+    CASE
+        WHEN project.is_tracked AND project.max_age_s IS NOT NULL AND jobs.verdict IS NOT NULL
+            THEN jobs.late_s IS NULL
+    END AS is_jobs_kept
 FROM ledger.project
 LEFT JOIN LATERAL (
     SELECT observation.observed_at
@@ -19,6 +27,7 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS trusted ON TRUE
 CROSS JOIN LATERAL ledger.stretch(project.project_id, trusted.observed_at, now()) AS open
+CROSS JOIN LATERAL ledger.jobs_reading(project.project_id) AS jobs
 CROSS JOIN LATERAL (
     SELECT
         max(share) FILTER (WHERE days = 1) AS day,
@@ -82,3 +91,8 @@ COMMENT ON COLUMN analytics.freshness.is_kept IS 'Whether the promise is kept no
 COMMENT ON COLUMN analytics.freshness.kept_1d IS 'Share of the last day (0 to 1) in which it was kept, as promised at the time; NULL: nothing is promised, or the project was paused all the time.';
 COMMENT ON COLUMN analytics.freshness.kept_7d IS 'The same for the last 7 days; NULL as for kept_1d.';
 COMMENT ON COLUMN analytics.freshness.kept_30d IS 'The same for the last 30 days; NULL as for kept_1d.';
+COMMENT ON COLUMN analytics.freshness.jobs_observed_at IS 'Last trusted reading of the annotation jobs, which have their own: one that fails leaves the batches trusted; NULL: there was none yet.';
+COMMENT ON COLUMN analytics.freshness.jobs_age_s IS 'Seconds since then; NULL: there was none yet.';
+COMMENT ON COLUMN analytics.freshness.jobs_verdict IS 'How the last reading of the jobs ended: changed, unchanged (both trusted), suspect, failed; NULL: they are not to be read, by the settings or for want of any.';
+COMMENT ON COLUMN analytics.freshness.jobs_error IS 'What went wrong with it, or the rule that made it suspect; NULL: nothing.';
+COMMENT ON COLUMN analytics.freshness.is_jobs_kept IS 'Whether the promise is kept now of what is told of jobs; NULL as for is_kept, or the jobs are not to be read.';

@@ -34,7 +34,15 @@ SELECT
                 SELECT stretch.late_s IS NULL
                 FROM ledger.stretch(project.project_id, trusted.observed_at, now()) AS stretch
             )
-    END AS is_kept
+    END AS is_kept,
+    (SELECT jobs.verdict FROM ledger.jobs_reading(project.project_id) AS jobs) AS jobs_verdict,
+    CASE
+        WHEN project.is_tracked AND project.max_age_s IS NOT NULL
+            THEN (
+                SELECT CASE WHEN jobs.verdict IS NOT NULL THEN jobs.late_s IS NULL END
+                FROM ledger.jobs_reading(project.project_id) AS jobs
+            )
+    END AS is_jobs_kept
 FROM ledger.project
 LEFT JOIN LATERAL (
     SELECT observation.observed_at
@@ -76,3 +84,5 @@ COMMENT ON COLUMN analytics.project.size IS 'The true size: images in the backlo
 COMMENT ON COLUMN analytics.project.jobs_observed_at IS 'Last trusted reading of the jobs; NULL: there was none yet. What is said of jobs is as of then.';
 COMMENT ON COLUMN analytics.project.age_s IS 'Seconds since last_observed_at; NULL: there was no trusted observation yet.';
 COMMENT ON COLUMN analytics.project.is_kept IS 'Whether the promised age is kept now; NULL: nothing is promised, or the project is paused.';
+COMMENT ON COLUMN analytics.project.jobs_verdict IS 'How the last reading of the jobs ended: changed, unchanged (both trusted), suspect, failed; NULL: they are not to be read, by the settings or for want of any.';
+COMMENT ON COLUMN analytics.project.is_jobs_kept IS 'Whether the promised age is kept now of what is told of jobs; NULL as for is_kept, or the jobs are not to be read.';
