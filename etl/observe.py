@@ -176,8 +176,11 @@ class Observer(msgspec.Struct, frozen=True):
             return False
         if self.read_jobs is not ReadJobs.AUTO:
             return self.read_jobs is ReadJobs.ALWAYS
-        shown = batches.examined.snapshot.records if batches.examined else ()
-        return bool(state.jobs.count or state.totals.num_jobs or any(batch.num_jobs for batch in shown))
+        return (
+            state.jobs.last_trusted_at is not None
+            or state.totals.num_jobs > 0
+            or _may_have_jobs(batches.examined)
+        )
 
     def _hear_jobs(
         self, examiner: Examiner, source: Source, state: ProjectState, batches: Heard[Batch]
@@ -221,6 +224,15 @@ class Observer(msgspec.Struct, frozen=True):
             told = self.ledger.preview_jobs(observation, listed.snapshot, listed.belief)
             applied = replace(applied, jobs_verdict=told.jobs_verdict, jobs_moves=told.jobs_moves)
         return applied
+
+
+def _may_have_jobs(examined: Examined[Batch] | None) -> bool:
+    """Say whether a batch has jobs, or is not listed any more: all of it may have been handed out."""
+    if examined is None:
+        return False
+    belief = examined.belief
+    is_less = bool(belief.gone or belief.missing or belief.found)
+    return is_less or any(batch.num_jobs for batch in examined.snapshot.records)
 
 
 def _jobs_verdict(observation: Observation) -> Verdict | None:

@@ -64,7 +64,10 @@ def flows(*, is_known: bool = False) -> tuple[Column[Any], ...]:
             ("moved", "Images that left one batch while as many entered another, so that they likely moved"),
             ("assigned", "Images that left batches for jobs"),
             ("unassigned", "Images that came back into batches from jobs"),
-            ("removed", "Images that left batches for neither a job nor another batch"),
+            (
+                "removed",
+                "Images that left batches for neither a job nor another batch, less what came back with one",
+            ),
         )
     )
 

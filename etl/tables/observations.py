@@ -184,7 +184,7 @@ observation: Final = Table(
         postgresql_where=text("jobs_verdict IN ('failed', 'suspect')"),
     ),
     # Moves are few, and looked for among all observations.
-    Index("ix_observation_moved", "project_id", "observed_at", postgresql_where=text("moved > 0")),
+    Index("ix_observation_moved", "project_id", "observed_at", postgresql_where=text("moved <> 0")),
     CheckConstraint("verdict IN ('changed', 'unchanged', 'suspect', 'failed', 'skipped')", name="verdict"),
     CheckConstraint(
         "(rule IS NOT NULL) = (verdict = 'suspect') OR (verdict = 'skipped' AND rule IN ('held', 'stopped'))",

@@ -72,12 +72,16 @@ UPDATE ledger.observation SET
     moved = least(flow.gained, flow.lost),
     assigned = flow.assigned,
     unassigned = flow.unassigned,
-    removed = flow.lost - least(flow.gained, flow.lost)
+    removed = flow.lost - least(flow.gained, flow.lost) - flow.restored
 FROM (
     SELECT
         examined.observation_id,
-        coalesce(sum(change.images_delta) FILTER (WHERE change.images_delta > 0 AND change.num_jobs_delta >= 0), 0)
-            AS gained,
+        coalesce(sum(change.images_delta) FILTER (
+            WHERE change.images_delta > 0 AND change.num_jobs_delta >= 0 AND change.kind <> 'returned'
+        ), 0) AS gained,
+        coalesce(sum(change.images_delta) FILTER (
+            WHERE change.images_delta > 0 AND change.num_jobs_delta >= 0 AND change.kind = 'returned'
+        ), 0) AS restored,
         coalesce(-sum(change.images_delta) FILTER (WHERE change.images_delta < 0 AND change.num_jobs_delta <= 0), 0)
             AS lost,
         coalesce(-sum(change.images_delta) FILTER (WHERE change.images_delta < 0 AND change.num_jobs_delta > 0), 0)
@@ -663,7 +667,7 @@ def _widen_observation() -> None:
             "removed",
             sa.BigInteger(),
             nullable=True,
-            comment="Images that left batches for neither a job nor another batch; NULL: nothing was compared, or with nothing.",
+            comment="Images that left batches for neither a job nor another batch, less what came back with one; NULL: nothing was compared, or with nothing.",
         ),
         sa.Column(
             "annotated_work",
@@ -790,7 +794,7 @@ def _widen_project_day() -> None:
             sa.BigInteger(),
             server_default=sa.text("0"),
             nullable=False,
-            comment="Images that left batches for neither a job nor another batch.",
+            comment="Images that left batches for neither a job nor another batch, less what came back with one.",
         ),
         sa.Column(
             "annotated_work",

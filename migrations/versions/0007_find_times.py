@@ -13,7 +13,7 @@ depends_on = None
 _HISTORIES = ("batch_change", "job_change")
 _FEW = {
     "ix_observation_jobs_untrusted": "jobs_verdict IN ('failed', 'suspect')",
-    "ix_observation_moved": "moved > 0",
+    "ix_observation_moved": "moved <> 0",
 }
 
 

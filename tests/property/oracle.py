@@ -232,8 +232,8 @@ class Listed:
         final = self._final(suspicion, at, is_listed=reply.is_listed)
         groups = [] if final else [lost, stale, hidden]
         control = self._expect_questions(look_ups, groups, page)
-        found = self._found({key: answer for key, answer in look_ups.items() if key in absent})
-        is_vouched = control is not None and bool(self._found({control: look_ups[control]}))
+        found = self.found({key: answer for key, answer in look_ups.items() if key in absent})
+        is_vouched = control is not None and bool(self.found({control: look_ups[control]}))
         denied = {key for key in absent if look_ups.get(key) == 404 and is_vouched}
         rule = final or _rule(suspicion, (lost | stale) & look_ups.keys(), found.keys(), denied)
         if rule is None and (lost or stale) and control and look_ups[control] == 404:
@@ -358,7 +358,7 @@ class Listed:
                 held.known_at = at
                 self.reads.setdefault(key, []).append((at, held.values))
 
-    def _found(self, look_ups: Mapping[str, bytes | int]) -> dict[str, Row]:
+    def found(self, look_ups: Mapping[str, bytes | int]) -> dict[str, Row]:
         rows = {
             key: self.kind.read(json.loads(answer))
             for key, answer in look_ups.items()
@@ -388,10 +388,14 @@ class Listed:
 class Oracle:
     """Told of every answer that a run got, it says what the ledger holds of a project."""
 
-    def __init__(self, rules: GuardRules) -> None:
+    def __init__(self, rules: GuardRules, *, read_jobs: bool | None = None) -> None:
+        """Make the oracle of a project; `read_jobs` None: they are read where there are any."""
         self.batches = Listed(BATCHES, rules)
         self.jobs = Listed(JOBS, rules)
+        self.read_jobs = read_jobs
         self.observed: list[Observed] = []
+        self._unsettled: tuple[list[Change], list[Change]] = ([], [])
+        self._told = dict.fromkeys(_FLOWS, 0)
 
     def hears(self, batches: Reply, jobs: Reply | None) -> None:
         """
@@ -402,31 +406,50 @@ class Oracle:
             jobs: How that of the jobs was; None where nobody asked for it.
         """
         # Observations of a project are in order, whatever the clock does.
-        at = (
-            max(batches.at, self.observed[-1].last_at + timedelta(microseconds=1))
-            if self.observed
-            else batches.at
-        )
+        at = batches.at
+        if self.observed:
+            at = max(at, self.observed[-1].last_at + timedelta(microseconds=1))
+        known = bool(self.jobs.trusted) or any(one.number("num_jobs") for one in self.batches.there.values())
         changes = self.batches.hears(replace(batches, at=at))
-        moves = self.jobs.hears(replace(jobs, at=max(at, jobs.at))) if jobs else []
-        told, of_jobs = self.batches.told[-1], self.jobs.told[-1] if jobs else None
+        told, of_jobs = self.batches.told[-1], None
+        self._expect_jobs(told, batches, jobs, is_known=known)
+        moves = []
+        if jobs:
+            moves = self.jobs.hears(replace(jobs, at=max(at, jobs.at)))
+            of_jobs = self.jobs.told[-1]
         is_compared = of_jobs is not None and of_jobs.previous_at is not None
         self.observed.append(
             Observed(
                 told,
                 of_jobs,
                 self.jobs.totals if self.jobs.trusted and told.totals is not None else None,
-                _flows(changes, moves if is_compared else []) if told.previous_at else None,
+                self._flows(told, changes, moves if is_compared else []) if told.previous_at else None,
                 _work(moves) if is_compared else None,
             )
         )
 
-    def wants_jobs(self, batches: Reply) -> bool:
-        """Say, before the batches are heard, whether there are any jobs to be read."""
-        page = self.batches.page(batches.body)
-        there = [held.number("num_jobs") for held in self.batches.there.values()]
-        shown = [row.values["num_jobs"] for row in page.rows] if page else []
-        return bool(self.jobs.there) or any(there) or any(shown)
+    def _expect_jobs(self, told: Told, batches: Reply, jobs: Reply | None, *, is_known: bool) -> None:
+        """Jobs are read once there may be any: a batch has some, or went away with all that it held."""
+        if told.verdict == "failed" or self.read_jobs is not None:
+            _expect((jobs is not None) == (told.verdict != "failed" and bool(self.read_jobs)), "jobs")
+            return
+        page = self.batches.page(batches.body) or Page((), frozenset(), has_unreadable=False)
+        has_jobs = any(row.values["num_jobs"] for row in page.rows)
+        held = self.batches.held.values()
+        has_less = any(told.at in (one.gone_at, one.missing_since) for one in held)
+        has_less |= bool(self.batches.found(batches.look_ups).keys() - page.present)
+        _expect((jobs is not None) == (is_known or has_jobs or has_less), "jobs are read where there are any")
+
+    def _flows(self, told: Told, changes: list[Change], moves: list[Change]) -> dict[str, int]:
+        """Judge anew what was seen since the last trusted answer; less what was told of it already."""
+        self._unsettled[0].extend(changes)
+        self._unsettled[1].extend(moves)
+        judged = _flows(*self._unsettled)
+        flows = {name: judged[name] - self._told[name] for name in _FLOWS}
+        self._told = judged
+        if told.verdict in ("changed", "unchanged"):
+            self._unsettled, self._told = ([], []), dict.fromkeys(_FLOWS, 0)
+        return flows
 
     def day(self, day: date) -> dict[str, Any]:
         """Say what is told of one day: totals at its end, and what was seen to happen on it."""
@@ -531,23 +554,40 @@ def _totals_by(listed: Listed, day: date) -> tuple[int, ...] | None:
 def _flows(changes: list[Change], moves: list[Change]) -> dict[str, int]:
     """Say where images came from and went to, as far as batches and what their jobs took and gave tell."""
     flows, gained, lost = dict.fromkeys(_FLOWS, 0), 0, 0
-    for change in changes:
-        own = [one.deltas["images"] for one in moves if one.values["batch_id"] == change.record_id]
-        gain, loss = max(change.deltas["images"], 0), max(-change.deltas["images"], 0)
-        new_jobs = change.deltas["num_jobs"]
-        taken = loss if new_jobs > 0 else min(loss, sum(one for one in own if one > 0))
-        given = gain if new_jobs < 0 else min(gain, -sum(one for one in own if one < 0))
+    for batch_id in {one.record_id for one in changes}:
+        of_batch = [one for one in changes if one.record_id == batch_id]
+        of_jobs = [one for one in moves if one.values["batch_id"] == batch_id]
+        moved = sum(one.deltas["images"] for one in of_batch)
+        new_jobs = sum(one.deltas["num_jobs"] for one in of_batch)
+        kinds = [one.kind for one in of_jobs]
+        # Its list of jobs may show other ones than the batch counts, or not have been read.
+        is_alike = new_jobs == kinds.count("entered") + kinds.count("returned") - kinds.count("left")
+        gain, loss = max(moved, 0), max(-moved, 0)
+        rise, fall = (sum(max(sign * one.deltas["images"], 0) for one in of_jobs) for sign in (1, -1))
+        taken = loss if new_jobs > 0 and not is_alike else min(loss, rise)
+        given = gain if new_jobs < 0 and not is_alike else min(gain, fall)
         flows["assigned"] += taken
         flows["unassigned"] += given
-        gained, lost = gained + gain - given, lost + loss - taken
+        lost += loss - taken
+        if any(one.kind == "returned" for one in of_batch):
+            flows["removed"] -= gain - given
+        else:
+            gained += gain - given
     moved = min(gained, lost)
-    return {**flows, "moved": moved, "intake": gained - moved, "removed": lost - moved}
+    flows["removed"] += lost - moved
+    return {**flows, "moved": moved, "intake": gained - moved}
 
 
 def _work(moves: list[Change]) -> dict[str, int]:
-    """Say how much further jobs have come that are there; one that comes back has been there before."""
-    there = [one for one in moves if one.kind in ("entered", "changed")]
-    return {name: sum(one.deltas[name] for one in there) for name in _DONE}
+    """Say how much further jobs have come; one made anew of its batch begins where the other ended."""
+    done = dict.fromkeys(_DONE, 0)
+    for batch_id in {one.values["batch_id"] for one in moves}:
+        own = [one for one in moves if one.values["batch_id"] == batch_id]
+        for name in _DONE:
+            done[name] += sum(one.deltas[name] for one in own if one.kind == "changed")
+            made = sum(one.deltas[name] for one in own if one.kind in ("entered", "left"))
+            done[name] += max(made, 0)
+    return done
 
 
 def _rule(suspicion: str | None, examined: set[str], found: Any, denied: set[str]) -> str | None:

@@ -87,6 +87,8 @@ LOOK_UP_FAULTS: Final[dict[str, Fault]] = {
     "denied": Fault.status(404),
 }
 
+_IS_READ: Final = {ReadJobs.AUTO: None, ReadJobs.ALWAYS: True, ReadJobs.NEVER: False}
+
 Rows = list[dict[str, Any]]
 
 COLUMNS: Final[dict[Kind, tuple[str, ...]]] = {
@@ -186,7 +188,7 @@ class Story:
         self.clock = FakeClock()
         self.world = a_world()
         self.source = WorldSource(self.world, self.clock, has_etags=has_etags)
-        self.oracle = Oracle(rules)
+        self.oracle = Oracle(rules, read_jobs=_IS_READ[read_jobs])
         self.is_trashed = False
         self.is_known = False
 
@@ -252,11 +254,6 @@ class Story:
         batches = self._reply(LIST, accepting.get("accepted", ()), is_listed=is_listed)
         jobs = self._reply(JOB_LIST, accepting.get("accepted_jobs", ()), is_listed=is_listed)
         is_asked = any(path == JOB_LIST for _, path, _ in self.source.replies)
-        is_wanted = self.read_jobs is ReadJobs.ALWAYS or (
-            self.read_jobs is ReadJobs.AUTO and self.oracle.wants_jobs(batches)
-        )
-        has_batches = not batches.is_failed and (not batches.body or self.oracle.batches.page(batches.body))
-        assert is_asked == bool(is_wanted and has_batches)
         self.oracle.hears(batches, jobs if is_asked else None)
 
     def _reply(self, path: str, accepted: Collection[str], *, is_listed: bool) -> Reply:
@@ -536,7 +533,7 @@ class Story:
     def _has_no_jobs(self) -> bool:
         """Say whether there is nothing that would let anybody ask for jobs."""
         batches = project_truth(self.project)
-        is_bare = not batches.num_jobs and not self.oracle.jobs.there
+        is_bare = not batches.num_jobs and not self.oracle.jobs.trusted
         return self.read_jobs is ReadJobs.NEVER or (self.read_jobs is ReadJobs.AUTO and is_bare)
 
     def _are_jobs_the_truth(self) -> bool:

@@ -17,68 +17,98 @@ INNER JOIN ledger.project
     ON project.project_id = observation.project_id
 CROSS JOIN LATERAL (
     WITH
+    -- The observation, and the suspect ones since the last trusted one, which were judged anew with it.
+    seen AS (
+        SELECT
+            together.observation_id,
+            -- The first reading of the jobs was compared with nothing.
+            together.jobs_previous_at IS NOT NULL AS is_compared
+        FROM ledger.observation AS together
+        WHERE together.project_id = observation.project_id
+            AND together.observed_at > observation.previous_at
+            AND together.observed_at <= observation.observed_at
+            AND together.intake IS NOT NULL
+    ),
+    -- Each change is found by the key of its batch, or job: there are far fewer of these than changes.
+    shift AS (
+        SELECT
+            batch.batch_id,
+            batch.name,
+            bool_or(batch_change.kind = 'entered') AS is_new,
+            bool_or(batch_change.kind = 'returned') AS is_restored,
+            bool_or(batch_change.kind = 'left') AS is_gone,
+            sum(batch_change.images_delta) AS images_delta,
+            sum(batch_change.num_jobs_delta) AS num_jobs_delta,
+            min(batch_change.changed_after) AS changed_after
+        FROM seen
+        CROSS JOIN ledger.batch
+        INNER JOIN ledger.batch_change
+            ON batch_change.project_id = batch.project_id
+            AND batch_change.batch_id = batch.batch_id
+            AND batch_change.observation_id = seen.observation_id
+        WHERE batch.project_id = observation.project_id
+        GROUP BY
+            batch.batch_id,
+            batch.name
+        HAVING sum(batch_change.images_delta) <> 0
+    ),
+    job_shift AS (
+        SELECT
+            job_change.batch_id,
+            sum(greatest(job_change.images_delta, 0)) AS rise,
+            sum(greatest(-job_change.images_delta, 0)) AS fall,
+            count(*) FILTER (WHERE job_change.kind IN ('entered', 'returned'))
+                - count(*) FILTER (WHERE job_change.kind = 'left') AS jobs_delta
+        FROM seen
+        CROSS JOIN ledger.job
+        INNER JOIN ledger.job_change
+            ON job_change.project_id = job.project_id
+            AND job_change.job_id = job.job_id
+            AND job_change.observation_id = seen.observation_id
+        WHERE job.project_id = observation.project_id
+            AND seen.is_compared
+        GROUP BY job_change.batch_id
+    ),
     change AS (
         SELECT
-            batch_change.batch_id,
-            coalesce(batch_change.name, batch.name) AS name,
-            batch_change.kind,
-            batch_change.images_delta,
-            batch_change.num_jobs_delta,
-            batch_change.changed_after
-        FROM ledger.batch_change
-        INNER JOIN ledger.batch
-            ON batch.project_id = batch_change.project_id
-            AND batch.batch_id = batch_change.batch_id
-        WHERE batch_change.project_id = observation.project_id
-            AND batch_change.observation_id = observation.observation_id
-            AND batch_change.images_delta <> 0
+            shift.batch_id,
+            shift.name,
+            shift.is_new,
+            shift.is_restored,
+            shift.is_gone,
+            shift.images_delta,
+            shift.num_jobs_delta,
+            shift.changed_after,
+            coalesce(job_shift.rise, 0) AS rise,
+            coalesce(job_shift.fall, 0) AS fall,
+            shift.num_jobs_delta IS DISTINCT FROM job_shift.jobs_delta AS is_unlike
+        FROM shift
+        LEFT JOIN job_shift
+            ON job_shift.batch_id = shift.batch_id
     ),
     -- What left a batch for no job, and what came into one from none.
     source AS (
         SELECT
             change.batch_id,
             change.name,
-            change.kind,
+            change.is_gone,
             change.changed_after,
-            -change.images_delta - least(-change.images_delta, taken.images) AS images
+            (-change.images_delta - least(-change.images_delta, change.rise))::integer AS images
         FROM change
-        CROSS JOIN LATERAL (
-            SELECT coalesce(sum(greatest(job_change.images_delta, 0)), 0)::integer AS images
-            FROM ledger.job
-            INNER JOIN ledger.job_change
-                ON job_change.project_id = job.project_id
-                AND job_change.job_id = job.job_id
-                AND job_change.observation_id = observation.observation_id
-            WHERE job.project_id = observation.project_id
-                AND job.batch_id = change.batch_id
-                -- The first reading of the jobs was compared with nothing.
-                AND observation.jobs_previous_at IS NOT NULL
-        ) AS taken
         WHERE change.images_delta < 0
-            AND change.num_jobs_delta <= 0
+            AND NOT (change.num_jobs_delta > 0 AND change.is_unlike)
     ),
     target AS (
         SELECT
             change.batch_id,
             change.name,
-            change.kind,
+            change.is_new,
             change.changed_after,
-            change.images_delta - least(change.images_delta, given.images) AS images
+            (change.images_delta - least(change.images_delta, change.fall))::integer AS images
         FROM change
-        CROSS JOIN LATERAL (
-            SELECT coalesce(sum(greatest(-job_change.images_delta, 0)), 0)::integer AS images
-            FROM ledger.job
-            INNER JOIN ledger.job_change
-                ON job_change.project_id = job.project_id
-                AND job_change.job_id = job.job_id
-                AND job_change.observation_id = observation.observation_id
-            WHERE job.project_id = observation.project_id
-                AND job.batch_id = change.batch_id
-                -- The first reading of the jobs was compared with nothing.
-                AND observation.jobs_previous_at IS NOT NULL
-        ) AS given
         WHERE change.images_delta > 0
-            AND change.num_jobs_delta >= 0
+            AND NOT change.is_restored
+            AND NOT (change.num_jobs_delta < 0 AND change.is_unlike)
     ),
     -- Equal numbers are one another's likeliest counterparts.
     numbered_source AS (
@@ -167,8 +197,8 @@ CROSS JOIN LATERAL (
         pair.images,
         least(source.changed_after, target.changed_after) AS changed_after,
         CASE
-            WHEN source.kind = 'left' AND target.kind <> 'entered' THEN 'merged into'
-            WHEN source.kind <> 'left' AND target.kind = 'entered' THEN 'split from'
+            WHEN source.is_gone AND NOT target.is_new THEN 'merged into'
+            WHEN target.is_new AND NOT source.is_gone THEN 'split from'
             ELSE 'moved'
         END AS kind,
         CASE WHEN pair.is_likely THEN 'likely' ELSE 'possible' END AS likelihood
@@ -178,9 +208,18 @@ CROSS JOIN LATERAL (
     INNER JOIN target
         ON target.batch_id = pair.to_batch_id
 ) AS move
-WHERE observation.moved > 0;
+WHERE observation.moved <> 0
+    -- Of those that were judged together, the last one tells.
+    AND NOT EXISTS (
+        SELECT
+        FROM ledger.observation AS later
+        WHERE later.project_id = observation.project_id
+            AND later.observed_at > observation.observed_at
+            AND later.previous_at = observation.previous_at
+            AND later.moved <> 0
+    );
 
-COMMENT ON VIEW analytics.batch_move IS 'One likely move of images from one batch to another: as many as left the one, for no job, entered the other in the same observation. The source does not tell of moves, so none of them is certain.';
+COMMENT ON VIEW analytics.batch_move IS 'One likely move of images from one batch to another: as many as left the one, for no job, entered the other in the same observation, or in one with the suspect ones right before it. The source does not tell of moves, so none of them is certain.';
 COMMENT ON COLUMN analytics.batch_move.workspace IS 'Slug of the workspace at Roboflow.';
 COMMENT ON COLUMN analytics.batch_move.project IS 'Slug of the project at Roboflow, without the workspace.';
 COMMENT ON COLUMN analytics.batch_move.observation_id IS 'The observation that saw it.';

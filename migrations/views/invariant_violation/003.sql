@@ -825,13 +825,18 @@ violation AS (
     FROM ledger.observation
     WHERE observation.images_delta
             <> observation.intake + observation.unassigned - observation.assigned - observation.removed
-        OR least(
-            observation.intake,
-            observation.moved,
-            observation.assigned,
-            observation.unassigned,
-            observation.removed
-        ) < 0
+        -- Less than nothing is told only to correct a suspect observation before. What came back was removed once.
+        OR (
+            least(observation.intake, observation.moved, observation.assigned, observation.unassigned) < 0
+            AND NOT EXISTS (
+                SELECT
+                FROM ledger.observation AS suspect
+                WHERE suspect.project_id = observation.project_id
+                    AND suspect.verdict = 'suspect'
+                    AND suspect.observed_at > observation.previous_at
+                    AND suspect.observed_at < observation.observed_at
+            )
+        )
         -- What was compared with something tells it, and nothing else does.
         OR (
             observation.intake IS NULL
