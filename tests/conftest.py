@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     NewDatabase = Callable[[], AbstractContextManager[str]]
 
-pytest_plugins = ("tests.fault.recorder",)
+pytest_plugins = ("tests.fault.recorder", "tests.web.recorder")
 
 # Properties try as many examples as HYPOTHESIS_PROFILE says: quick, many, mutants.
 

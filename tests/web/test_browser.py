@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
     from tests.web.conftest import Pages
+    from tests.web.recorder import Record
 
 PHONE: Final = {"width": 360, "height": 740}
 DESK: Final = {"width": 1280, "height": 900}
@@ -209,12 +210,16 @@ def _forgive_the_missing_page(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize(
-    "visit", [{"color_scheme": scheme} for scheme in SCHEMES], indirect=True, ids=SCHEMES
+    ("visit", "scheme"),
+    [({"color_scheme": scheme}, scheme) for scheme in SCHEMES],
+    indirect=["visit"],
+    ids=SCHEMES,
 )
-def test_axe_finds_nothing_to_object_to(visit: Visit, pages: Pages) -> None:
-    for path in paths(pages):
-        page = visit.to(path)
-        found = Axe().run(page).response["violations"]
+def test_axe_finds_nothing_to_object_to(visit: Visit, pages: Pages, scheme: str, record_axe: Record) -> None:
+    for kind, path in zip(("first", "project", "batch", "not found"), paths(pages), strict=True):
+        response = Axe().run(visit.to(path)).response
+        record_axe(kind, scheme, response)
+        found = response["violations"]
         assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == [], path
     _forgive_the_missing_page(visit)
 
