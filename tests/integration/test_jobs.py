@@ -151,6 +151,36 @@ def test_a_job_enters_changes_and_leaves(scene: Scene) -> None:
     assert scene.is_the_truth()
 
 
+_TOLD_ANEW: Final = (
+    ("name", "again", "name", "again"),
+    ("status", "put off", "status", "put off"),
+    ("sourceBatch", "cars/elsewhere", "batch_id", "elsewhere"),
+    ("numImages", 1000, "images", 1000),
+    ("annotated", 600, "annotated", 600),
+    ("unannotated", 400, "unannotated", 400),
+    ("approved", 200, "approved", 200),
+    ("rejected", None, "rejected", None),
+    ("labeler", "ann@example.com", "labeler", "ann@example.com"),
+    ("reviewer", None, "reviewer", None),
+    ("created", {"_seconds": 86_400, "_nanoseconds": 0}, "created_at", datetime(1970, 1, 2, tzinfo=UTC)),
+)
+
+
+def test_whatever_is_told_of_a_job_may_change_alone_and_is_a_change_unless_it_is_the_name(
+    scene: Scene,
+) -> None:
+    told: dict[str, object] = {}
+    for field, value, column, kept in _TOLD_ANEW:
+        told[field] = value
+        scene.jobs(Fault.with_fields(**told))
+        appended = scene.ask(
+            f"SELECT DISTINCT kind, {column} FROM ledger.job_change WHERE observation_id = %s",
+            *scene.last("observation_id"),
+        )
+        assert appended == [("renamed" if field == "name" else "changed", kept)]
+        assert scene.ask(f"SELECT DISTINCT {column} FROM ledger.job") == [(kept,)]
+
+
 def test_a_job_that_was_gone_returns(scene: Scene) -> None:
     hidden = min(scene.project.jobs)
     scene.source.faults.add(Fault.status(404), path=f"{JOBS}/{hidden}", times=None)
