@@ -272,13 +272,14 @@ def explain(
     context: typer.Context,
     batch: Annotated[str, typer.Argument(metavar="W/P/BATCH", autocompletion=complete_project)],
     *,
+    job: Annotated[bool, typer.Option("--job", help="It is the id of an annotation job.")] = False,
     at: Annotated[str, typer.Option(metavar="T", help="What was believed then.")] = "now",
     json: Json = False,
 ) -> int:
-    """Trace the number of a batch to its run, observation and bytes."""
+    """Trace the number of a batch, or of a job, to its run, observation and bytes."""
     from etl.commands import look
 
-    return look.explain(_session(context), *batch_of(batch), at, is_json=json)
+    return look.explain(_session(context), batch_of(batch), at, is_job=job, is_json=json)
 
 
 @app.command(epilog=examples("export"))

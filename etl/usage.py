@@ -15,7 +15,7 @@ from etl.commands.documents import RunDocument
 from etl.commands.inventory import Listed
 from etl.commands.queries.absent import Confirmation
 from etl.commands.queries.diff import Diff
-from etl.commands.queries.explain import Explanation
+from etl.commands.queries.explain import Explanation, JobExplanation
 from etl.commands.queries.history import BatchHistory, ProjectHistory
 from etl.commands.queries.past import Past
 from etl.commands.queries.status import Status
@@ -60,6 +60,7 @@ _DOCUMENTS: Final[dict[str, tuple[type[msgspec.Struct], bool]]] = {
     "history … --at": (Past, False),
     "diff": (Diff, False),
     "explain": (Explanation, False),
+    "explain --job": (JobExplanation, False),
     "dictionary": (Relation, True),
     "verify": (Verification, False),
     "replay": (Replay, False),

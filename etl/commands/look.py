@@ -120,20 +120,21 @@ def diff(session: Session, slug: Slug, from_text: str, to_text: str, *, is_json:
     return 0
 
 
-def explain(session: Session, slug: Slug, batch_id: str, at_text: str, *, is_json: bool) -> int:
+def explain(session: Session, record: tuple[Slug, str], at_text: str, *, is_job: bool, is_json: bool) -> int:
     """
-    Show where a number comes from.
+    Show where a number of a batch, or of a job, comes from.
 
     Raises:
         SettingsError: The instant cannot be read, or is still to come.
-        UnknownProjectError: The ledger does not know the project, or not the batch.
+        UnknownProjectError: The ledger does not know the project, or not the batch or job.
     """
-    from etl.commands.queries.explain import explain as read
+    from etl.commands.queries.explain import explain as of_batch
+    from etl.commands.queries.explain import explain_job as of_job
     from etl.commands.show.explain import explain as show
 
-    at = past_instant_of(at_text, utc_now())
+    at, read = past_instant_of(at_text, utc_now()), of_job if is_job else of_batch
     with _ledger(session) as connection:
-        found = read(connection, slug, batch_id, at)
+        found = read(connection, *record, at)
     if is_json:
         session.emit(found)
     else:

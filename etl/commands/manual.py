@@ -49,6 +49,7 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
         "explain": (
             ("batchledger explain acme/cars/6VN0fFQIWU1E24bDjGsN", "where does its number come from?"),
             ("batchledger explain acme/cars/6VN0fFQIWU1E24bDjGsN --at -7d", "and a week ago?"),
+            ("batchledger explain acme/cars/PcGsX8EdoLMyxsLHpPlF --job", "of an annotation job"),
         ),
         "export": (
             ("batchledger export batch", "every batch, as CSV"),

@@ -11,7 +11,7 @@ from etl.parse.batches import parse_batch, parse_batches
 from etl.parse.directory import parse_root, parse_workspace
 from etl.parse.failure import error_text, error_type
 from etl.parse.jobs import parse_job, parse_jobs
-from etl.parse.located import Located, locate_batch
+from etl.parse.located import Located, locate_batch, locate_job
 from etl.parse.record import MAX_COUNT
 from etl.parse.times import parse_time
 
@@ -21,6 +21,7 @@ __all__ = [
     "error_text",
     "error_type",
     "locate_batch",
+    "locate_job",
     "parse_batch",
     "parse_batches",
     "parse_job",

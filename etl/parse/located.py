@@ -1,4 +1,4 @@
-"""Where a body tells of a batch."""
+"""Where a body tells of a batch, or of a job."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import msgspec
 
 from etl.parse.batches import BATCHES
 from etl.parse.body import list_of, object_of, opened
-from etl.parse.record import parse_record
+from etl.parse.jobs import JOBS
+from etl.parse.record import Kind, RecordT, parse_record
 
 
 class Located(msgspec.Struct, frozen=True):
@@ -14,7 +15,7 @@ class Located(msgspec.Struct, frozen=True):
     One record where it lies in a body.
 
     `position` is its place in the list, from 0, and `count` how many there are; None where the body is the
-    one batch that was asked for. `offset` and the length of `raw` are in bytes.
+    one record that was asked for. `offset` and the length of `raw` are in bytes.
     """
 
     raw: bytes
@@ -34,17 +35,27 @@ def locate_batch(body: bytes, batch_id: str) -> Located | None:
     Raises:
         PayloadError: The body is not a documented shape.
     """
+    return _locate(BATCHES, body, batch_id)
+
+
+def locate_job(body: bytes, job_id: str) -> Located | None:
+    """Find the record that a body has of an annotation job; as with batches."""
+    return _locate(JOBS, body, job_id)
+
+
+def _locate(kind: Kind[RecordT], body: bytes, record_id: str) -> Located | None:
     whole = opened(body)
-    if isinstance(whole, dict) and "batches" not in whole:
-        raw = bytes(object_of(whole).get("batch", msgspec.Raw(body)))
-        return Located(raw, _offset(body, raw)) if _tells_of(0, msgspec.Raw(raw), batch_id) else None
-    records = whole if isinstance(whole, list) else list_of(object_of(whole), "batches")
+    if isinstance(whole, dict) and kind.many not in whole:
+        raw = bytes(object_of(whole).get(kind.one, msgspec.Raw(body)))
+        is_it = _tells_of(kind, 0, msgspec.Raw(raw), record_id)
+        return Located(raw, _offset(body, raw)) if is_it else None
+    records = whole if isinstance(whole, list) else list_of(object_of(whole), kind.many)
     # The list itself comes first: what stands before it may look the same as a record.
-    end = 0 if isinstance(whole, list) else _offset(body, bytes(object_of(whole)["batches"]))
+    end = 0 if isinstance(whole, list) else _offset(body, bytes(object_of(whole)[kind.many]))
     for position, record in enumerate(records):
         raw = bytes(record)
         begin = _offset(body, raw, end)
-        if _tells_of(position, record, batch_id):
+        if _tells_of(kind, position, record, record_id):
             return Located(raw, begin, position, len(records))
         end = begin + len(raw)
     return None
@@ -54,5 +65,5 @@ def _offset(body: bytes, raw: bytes, start: int = 0) -> int:
     return body.index(raw, start)
 
 
-def _tells_of(position: int, record: msgspec.Raw, batch_id: str) -> bool:
-    return parse_record(BATCHES, position, record).record_id == batch_id
+def _tells_of(kind: Kind[RecordT], position: int, record: msgspec.Raw, record_id: str) -> bool:
+    return parse_record(kind, position, record).record_id == record_id

@@ -439,7 +439,7 @@ def test_a_run_needs_little_memory_and_none_of_the_heavy_libraries(user: User) -
         (("migrate", "--sql", "--writer", "nightly"), 2, "name the roles of --roles", "give --roles"),
         (("explain", "acme/cars"), 2, "'acme/cars' does not name a batch", "acme/cars --at now"),
         (("explain", "acme/cars/nope"), 3, "no batch nope in acme/cars", "--at now"),
-        (("explain", "acme/cars/nope", "--job"), 3, "no job nope in acme/cars", "export job --project acme/cars"),
+        (("explain", "acme/cars/nope", "--job"), 3, "no job nope in acme/cars", "export job --project"),
     ],
 )
 def test_an_error_is_one_line_and_its_remedy_another(
@@ -726,7 +726,7 @@ def test_a_number_is_explained_down_to_its_bytes(user: User, simulator: Simulato
     assert said.startswith(f"Job {job_id} of acme/cars as believed at ")
     assert json.loads(said.splitlines()[-1])["id"] == job_id
     found = user.runs("explain", f"acme/cars/{job_id}", "--job", "--json").document
-    assert (found["job_id"], found["batch_id"]) == (job_id, None)
+    assert (found["job_id"], found["believed"]["job_id"]) == (job_id, job_id)
     before = user.runs("explain", f"acme/cars/{batch_id}", "--at", "-1d").out
     assert "made by" not in before
 

@@ -99,24 +99,24 @@ def require_project(connection: Connection, slug: Slug) -> None:
 
 _IS_KNOWN: Final = """
 SELECT EXISTS (
-    SELECT FROM analytics.batch
+    SELECT FROM analytics.{one}
     WHERE workspace = :workspace
         AND project = :project
-        AND batch_id = :batch_id
+        AND {one}_id = :record_id
 )
 """
 
 _ALIKE: Final = """
-SELECT batch_id
-FROM analytics.batch
+SELECT {one}_id
+FROM analytics.{one}
 WHERE workspace = :workspace
     AND project = :project
 ORDER BY
     -- First those that begin or end alike, the more the sooner, whatever their case.
-    CAST(starts_with(lower(batch_id), lower(left(:batch_id, 2))) AS integer)
-        + CAST(starts_with(lower(batch_id), lower(left(:batch_id, 6))) AS integer)
-        + CAST(lower(right(batch_id, 3)) = lower(right(:batch_id, 3)) AS integer) DESC,
-    batch_id
+    CAST(starts_with(lower({one}_id), lower(left(:record_id, 2))) AS integer)
+        + CAST(starts_with(lower({one}_id), lower(left(:record_id, 6))) AS integer)
+        + CAST(lower(right({one}_id, 3)) = lower(right(:record_id, 3)) AS integer) DESC,
+    {one}_id
 LIMIT :most
 """
 
@@ -128,14 +128,28 @@ def require_batch(connection: Connection, slug: Slug, batch_id: str) -> None:
     Raises:
         UnknownProjectError: It does not, or not even the project.
     """
+    remedy = f"`batchledger history {slug} --at now` lists the batches with their ids"
+    _require(connection, slug, "batch", batch_id, remedy)
+
+
+def require_job(connection: Connection, slug: Slug, job_id: str) -> None:
+    """
+    See that the ledger knows an annotation job.
+
+    Raises:
+        UnknownProjectError: It does not, or not even the project.
+    """
+    remedy = f"`batchledger export job --project {slug} --columns job_id,name` lists the jobs with their ids"
+    _require(connection, slug, "job", job_id, remedy)
+
+
+def _require(connection: Connection, slug: Slug, one: str, record_id: str, remedy: str) -> None:
     require_project(connection, slug)
-    key = {"workspace": slug.workspace, "project": slug.project, "batch_id": batch_id}
-    if not connection.scalar(text(_IS_KNOWN), key):
-        found = connection.execute(text(_ALIKE), {**key, "most": _MOST_COMPARED})
-        raise UnknownProjectError(
-            f"the ledger knows no batch {batch_id} in {slug}{_near(batch_id, [row[0] for row in found])}",
-            remedy=f"`batchledger history {slug} --at now` lists the batches with their ids",
-        )
+    key = {"workspace": slug.workspace, "project": slug.project, "record_id": record_id}
+    if not connection.scalar(text(_IS_KNOWN.format(one=one)), key):
+        found = connection.execute(text(_ALIKE.format(one=one)), {**key, "most": _MOST_COMPARED})
+        near = _near(record_id, [row[0] for row in found])
+        raise UnknownProjectError(f"the ledger knows no {one} {record_id} in {slug}{near}", remedy=remedy)
 
 
 def unknown(what: str, name: str, known: Collection[str]) -> UnknownViewError:

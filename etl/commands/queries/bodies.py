@@ -5,16 +5,22 @@ from __future__ import annotations
 import hashlib
 import zlib
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
 from etl.commands.queries import rows
 from etl.errors import PayloadError
-from etl.parse import locate_batch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection
+
+    from etl.parse import Located
+
+Locate: TypeAlias = "Callable[[bytes, str], Located | None]"
+"""Finds in a body the record of one id."""
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,9 +70,9 @@ WHERE digest = decode(:digest, 'hex')
 
 
 def body_with_record(
-    connection: Connection, of: Literal["list", "look_up"], digest: str, batch_id: str
+    connection: Connection, of: Literal["list", "look_up"], digest: str, locate: Locate, record_id: str
 ) -> tuple[Body | None, Record | None]:
-    """Return a body of the archive, and the record that it has of a batch; None for what is not there."""
+    """Return a body of the archive, and the record that it has of one id; None for what is not there."""
     found = rows(connection, _Stored, _BODY, digest=digest)
     if not found:
         return None, None
@@ -80,7 +86,7 @@ def body_with_record(
         pruned_at=stored.pruned_at,
         is_intact=None if stored.body is None else _is_intact(body, digest),
     )
-    return told, None if body is None else _record(body, batch_id)
+    return told, None if body is None else _record(body, locate, record_id)
 
 
 def _unpacked(body: bytes | None) -> bytes | None:
@@ -95,9 +101,9 @@ def _is_intact(body: bytes | None, digest: str) -> bool:
     return body is not None and hashlib.sha256(body).hexdigest() == digest
 
 
-def _record(body: bytes, batch_id: str) -> Record | None:
+def _record(body: bytes, locate: Locate, record_id: str) -> Record | None:
     try:
-        found = locate_batch(body, batch_id)
+        found = locate(body, record_id)
     except PayloadError:
         return None
     if found is None:

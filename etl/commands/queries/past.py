@@ -55,6 +55,23 @@ class BatchThen(msgspec.Struct, frozen=True, kw_only=True):
     observed_after: datetime | None
 
 
+class JobThen(msgspec.Struct, frozen=True, kw_only=True):
+    """The same of an annotation job; the observations around the instant are trusted readings of the jobs."""
+
+    job_id: str
+    name: str | None
+    status: str | None
+    batch_id: str | None
+    images: int | None
+    annotated: int | None
+    approved: int | None
+    rejected: int | None
+    changed_at: datetime | None
+    knowledge: str
+    observed_before: datetime | None
+    observed_after: datetime | None
+
+
 class Past(msgspec.Struct, frozen=True, kw_only=True):
     """A project, or one batch of it, as it stood at an instant. `batch_id` is None for the whole project."""
 
@@ -159,3 +176,134 @@ def batches_then(
     """Read how the batches of a project, or one of them, stood at an instant."""
     key = {"workspace": slug.workspace, "project": slug.project, "batch_id": batch_id}
     return rows(connection, BatchThen, _BATCHES, at=at, **key)
+
+
+# As analytics.batch_as_of has it of batches: the last change by then, the first one after it, and the two
+# trusted readings around the instant, between which no reading may have failed.
+_JOB: Final = """
+WITH
+around AS (
+    SELECT
+        project.project_id,
+        CASE WHEN after.span_from <= :at THEN after.span_from ELSE before.jobs_at END AS observed_before,
+        CASE WHEN after.span_from > :at THEN after.span_from ELSE after.jobs_at END AS observed_after,
+        EXISTS (
+            SELECT FROM ledger.observation AS between_them
+            WHERE between_them.project_id = project.project_id
+                AND between_them.observed_at > before.observed_at
+                AND between_them.observed_at < after.observed_at
+                AND between_them.verdict <> 'skipped'
+        )
+        OR (after.gap_reasons IS NOT NULL AND coalesce(after.span_from > :at, TRUE)) AS is_gap
+    FROM ledger.project
+    LEFT JOIN LATERAL (
+        SELECT
+            observation.jobs_at,
+            observation.observed_at
+        FROM ledger.observation
+        WHERE observation.project_id = project.project_id
+            AND observation.jobs_verdict IN ('changed', 'unchanged')
+            AND observation.jobs_at <= :at
+        ORDER BY observation.jobs_at DESC
+        LIMIT 1
+    ) AS before ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT
+            observation.jobs_at,
+            observation.observed_at,
+            observation.span_from,
+            observation.gap_reasons
+        FROM ledger.observation
+        WHERE observation.project_id = project.project_id
+            AND observation.jobs_verdict IN ('changed', 'unchanged')
+            AND observation.jobs_at > :at
+        ORDER BY observation.jobs_at ASC
+        LIMIT 1
+    ) AS after ON TRUE
+    WHERE project.workspace = :workspace
+        AND project.project = :project
+),
+known AS (
+    SELECT
+        job.job_id,
+        last.kind,
+        last.name,
+        last.status,
+        last.batch_id,
+        last.images,
+        last.annotated,
+        last.approved,
+        last.rejected,
+        last.observed_at AS changed_at,
+        job.created_at,
+        -- The state may have changed before the instant already, and nobody had looked.
+        next.kind IS NOT NULL AND coalesce(next.changed_after < :at, TRUE) AS may_differ,
+        pending.since <= :at
+            OR (around.observed_before < :at AND pending.since <= around.observed_after) AS is_unread,
+        around.observed_before,
+        around.observed_after,
+        around.is_gap
+    FROM around
+    INNER JOIN ledger.job
+        ON job.project_id = around.project_id
+        AND job.job_id = :job_id
+    CROSS JOIN LATERAL (
+        SELECT least(
+            job.carried_since,
+            job.unlisted_since,
+            CASE WHEN job.gone_at IS NULL THEN job.missing_since END
+        ) AS since
+    ) AS pending
+    LEFT JOIN LATERAL (
+        SELECT *
+        FROM ledger.job_change
+        WHERE job_change.project_id = job.project_id
+            AND job_change.job_id = job.job_id
+            AND job_change.observed_at <= :at
+        ORDER BY job_change.observation_id DESC
+        LIMIT 1
+    ) AS last ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT
+            job_change.kind,
+            job_change.changed_after
+        FROM ledger.job_change
+        WHERE job_change.project_id = job.project_id
+            AND job_change.job_id = job.job_id
+            AND job_change.observed_at > :at
+        ORDER BY job_change.observation_id ASC
+        LIMIT 1
+    ) AS next ON TRUE
+)
+SELECT
+    job_id,
+    name,
+    status,
+    batch_id,
+    images,
+    annotated,
+    approved,
+    rejected,
+    changed_at,
+    CASE
+        WHEN kind IS NULL OR (kind = 'left' AND may_differ) THEN 'unknown'
+        WHEN kind = 'left' THEN 'gone'
+        WHEN changed_at = :at THEN 'observed'
+        WHEN may_differ OR coalesce(is_unread, FALSE) THEN 'carried'
+        WHEN observed_before = :at THEN 'observed'
+        WHEN observed_before IS NULL OR observed_after IS NULL OR is_gap THEN 'carried'
+        ELSE 'observed'
+    END AS knowledge,
+    observed_before,
+    observed_after
+FROM known
+WHERE kind IS NOT NULL
+    OR (may_differ AND coalesce(created_at <= :at, TRUE))
+"""
+
+
+def job_then(connection: Connection, slug: Slug, job_id: str, at: datetime) -> JobThen | None:
+    """Read how a job stood at an instant; None where it was not there, as far as is known."""
+    key = {"workspace": slug.workspace, "project": slug.project, "job_id": job_id}
+    found = rows(connection, JobThen, _JOB, at=at, **key)
+    return found[0] if found else None

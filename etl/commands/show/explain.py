@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etl.commands.queries.explain import JobChange, JobExplanation
 from etl.commands.show import duration, line, moment, several, signed, suspicion
 from etl.commands.show.past import ABSENT, around, known, value
 
@@ -28,10 +29,10 @@ _MOST_RAW: Final = 2000
 """Characters of a record that are shown on a terminal; `--json` has all of them."""
 
 
-def explain(out: Console, found: Explanation) -> None:
+def explain(out: Console, found: Explanation | JobExplanation) -> None:
     """Show where a number comes from, step by step."""
     slug = f"{found.workspace}/{found.project}"
-    line(out, f"Batch {found.batch_id} of {slug} as believed at {moment(found.at)} UTC")
+    line(out, f"{_one(found).capitalize()} {_id(found)} of {slug} as believed at {moment(found.at)} UTC")
     for label, told in _steps(found):
         line(out, f"{label:{_LABEL}}{told}")
     if found.record is not None:
@@ -39,7 +40,15 @@ def explain(out: Console, found: Explanation) -> None:
         line(out, raw[:_MOST_RAW] + " ..." if out.is_terminal and len(raw) > _MOST_RAW else raw)
 
 
-def _steps(found: Explanation) -> Iterator[tuple[str, str]]:
+def _one(found: Explanation | JobExplanation) -> str:
+    return "job" if isinstance(found, JobExplanation) else "batch"
+
+
+def _id(found: Explanation | JobExplanation) -> str:
+    return found.job_id if isinstance(found, JobExplanation) else found.batch_id
+
+
+def _steps(found: Explanation | JobExplanation) -> Iterator[tuple[str, str]]:
     yield from _value(found)
     if found.pending is not None:
         yield from (("pending", told) for told in _pending(found.pending))
@@ -53,9 +62,9 @@ def _steps(found: Explanation) -> Iterator[tuple[str, str]]:
     if found.departure is not None:
         yield "evidence", _departure(found.departure)
     if found.observation is not None:
-        yield "seen in", _observation(found.observation)
+        yield "seen in", _observation(found.observation, _WORDS[_one(found)])
         if found.observation.look_up is not None:
-            yield "look-up", _LOOK_UPS[found.observation.look_up]
+            yield "look-up", _LOOK_UPS[found.observation.look_up].format(one=_one(found))
     if found.run is not None:
         yield "by", _run(found.run)
     if found.change is not None:
@@ -63,7 +72,7 @@ def _steps(found: Explanation) -> Iterator[tuple[str, str]]:
         yield "record", _record(found)
 
 
-def _value(found: Explanation) -> Iterator[tuple[str, str]]:
+def _value(found: Explanation | JobExplanation) -> Iterator[tuple[str, str]]:
     then = found.believed
     if then is None:
         yield "value", ABSENT
@@ -85,12 +94,20 @@ def _pending(pending: Pending) -> Iterator[str]:
         )
 
 
-def _change(change: Change) -> str:
+def _change(change: Change | JobChange) -> str:
     since = f"after {moment(change.changed_after)}" if change.changed_after else "at an unknown time"
-    return (
-        f"{change.kind}: {signed(change.images_delta)} images, {signed(change.num_jobs_delta)} jobs, "
-        f"{since} and by {moment(change.observed_at)} UTC"
-    )
+    moved = ", ".join(f"{signed(delta)} {what}" for what, delta in _deltas(change))
+    return f"{change.kind}: {moved}, {since} and by {moment(change.observed_at)} UTC"
+
+
+def _deltas(change: Change | JobChange) -> Iterator[tuple[str, int]]:
+    yield "images", change.images_delta
+    if isinstance(change, JobChange):
+        yield "annotated", change.annotated_delta
+        yield "approved", change.approved_delta
+        yield "rejected", change.rejected_delta
+    else:
+        yield "jobs", change.num_jobs_delta
 
 
 def _departure(departure: Departure) -> str:
@@ -105,15 +122,18 @@ def _departure(departure: Departure) -> str:
 
 
 _LOOK_UPS: Final = {
-    "found": "asked for on its own, the batch was found",
-    "not_found": "asked for on its own, the batch was not found (404)",
+    "found": "asked for on its own, the {one} was found",
+    "not_found": "asked for on its own, the {one} was not found (404)",
     "inconclusive": "asked for on its own, nothing could be told of it",
     "accepted": "the word of an operator",
 }
 
 
-def _observation(seen: Origin) -> str:
-    rule = f": {suspicion(seen.rule)}" if seen.rule else ""
+_WORDS: Final = {"batch": ("batch", "batches"), "job": ("job", "jobs")}
+
+
+def _observation(seen: Origin, words: tuple[str, str]) -> str:
+    rule = f": {suspicion(seen.rule, *words)}" if seen.rule else ""
     previous = f"; the trusted one before: {moment(seen.previous_at)} UTC" if seen.previous_at else ""
     return (
         f"observation {seen.observation_id} ({seen.verdict}{rule}), asked {moment(seen.started_at)}, "
@@ -147,13 +167,13 @@ def _body(body: Body | None) -> str:
     return kept if body.is_intact else f"{kept}; DAMAGED: the bytes there have another digest"
 
 
-def _record(found: Explanation) -> str:
+def _record(found: Explanation | JobExplanation) -> str:
     record = found.record
     if record is not None:
         return _place(record)
     if found.body is None or found.body.stored_bytes is None:
         return "not here any more, as its body"
-    return "none: the list does not show the batch" if found.departure else "none that can be read"
+    return f"none: the list does not show the {_one(found)}" if found.departure else "none that can be read"
 
 
 def _place(record: Record) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etl.commands.queries.past import Stand
+from etl.commands.queries.past import JobThen, Stand
 from etl.commands.show import line, moment, number, several, table
 
 if TYPE_CHECKING:
@@ -61,10 +61,23 @@ def _row(batch: BatchThen) -> tuple[Cell, ...]:
     )
 
 
-def value(batch: BatchThen) -> str:
-    """Say what a batch held, and its name."""
+def value(batch: BatchThen | JobThen) -> str:
+    """Say what a batch, or a job, held, and its name."""
+    if isinstance(batch, JobThen):
+        return _value_of_job(batch)
     jobs = "jobs unknown" if batch.num_jobs is None else several(batch.num_jobs, "job")
     return f"{batch.name or 'without a name'}: {several(batch.images or 0, 'image')}, {jobs}"
+
+
+def _value_of_job(job: JobThen) -> str:
+    done = (
+        f"{count} {what}"
+        for what in ("annotated", "approved", "rejected")
+        if (count := getattr(job, what)) is not None
+    )
+    told = ", ".join((several(job.images or 0, "image"), *done, job.status or "without a status"))
+    made = f"; made from batch {job.batch_id}" if job.batch_id else ""
+    return f"{job.name or 'without a name'}: {told}{made}"
 
 
 def counts(totals: Stand) -> str:
@@ -75,7 +88,7 @@ def counts(totals: Stand) -> str:
     )
 
 
-def known(told: Stand | BatchThen, at: datetime, gap: Gap | None) -> str:
+def known(told: Stand | BatchThen | JobThen, at: datetime, gap: Gap | None) -> str:
     """Say in plain words how well something is known."""
     match told.knowledge:
         case "observed":
@@ -90,7 +103,7 @@ def known(told: Stand | BatchThen, at: datetime, gap: Gap | None) -> str:
     return f"carried: {_carried(told, gap)}"
 
 
-def _carried(told: Stand | BatchThen, gap: Gap | None) -> str:
+def _carried(told: Stand | BatchThen | JobThen, gap: Gap | None) -> str:
     if gap is not None:
         return f"as last seen; then came a gap ({', '.join(gap.reasons)})"
     if told.observed_after is None:
@@ -98,7 +111,7 @@ def _carried(told: Stand | BatchThen, gap: Gap | None) -> str:
     return "as last seen; it changed before the next look, or something was pending"
 
 
-def around(told: Stand | BatchThen) -> str:
+def around(told: Stand | BatchThen | JobThen) -> str:
     """Name the trusted observations on both sides."""
     before = f"{moment(told.observed_before)} UTC" if told.observed_before else "none"
     after = f"{moment(told.observed_after)} UTC" if told.observed_after else "none yet"
