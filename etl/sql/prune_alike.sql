@@ -27,7 +27,14 @@ old AS (
             WHEN observation.verdict = 'unchanged'
                 AND observation.parse_ms IS NULL
                 AND observation.gap_reasons IS NULL
-                THEN concat_ws(' ', 'unchanged', observation.jobs_verdict, observation.jobs_error_class)
+                -- The jobs may have been read after midnight, and then are those of another day.
+                THEN concat_ws(
+                    ' ',
+                    'unchanged',
+                    observation.jobs_verdict,
+                    observation.jobs_error_class,
+                    date_trunc('day', observation.jobs_at, 'UTC')
+                )
             WHEN observation.verdict = 'failed' THEN 'failed: ' || observation.error_class
             WHEN observation.verdict = 'skipped' THEN 'skipped: ' || coalesce(observation.rule, '')
         END AS kind

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,12 +23,13 @@ from etl.database import connect, engine
 from etl.errors import SettingsError, StatementFailedError
 from etl.ports import RunEnd
 from etl.records import Moves, Observation, Verdict
+from etl.replay import replaying
 from etl.retention import Horizons, Pruned, Upkeep, horizons, preview, prune
 from etl.settings import DatabaseSettings, RetentionSettings
 from etl.simulator.faults import Fault
 from etl.store import PostgresLedger
 from tests.answers import answers, assert_no_worse, moments
-from tests.logins import as_reader
+from tests.logins import as_owner, as_reader
 from tests.worlds import NOON, FakeClock, WorldSource, a_run, a_world
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ pytestmark = pytest.mark.also_on_16
 
 LIMITS: Final = DatabaseSettings()
 LIST: Final = "/acme/cars/batches"
+JOBS: Final = "/acme/cars/jobs"
 QUARTER: Final = timedelta(minutes=15)
 
 
@@ -51,10 +54,12 @@ class Tale:
         self.engine = engine(uri)
         self.ledger = PostgresLedger(self.engine, host="here", version="test")
 
-    def read(self, times: int = 1, *, fault: Fault | None = None, every: timedelta = QUARTER) -> None:
+    def read(
+        self, times: int = 1, *, fault: Fault | None = None, path: str = LIST, every: timedelta = QUARTER
+    ) -> None:
         for _ in range(times):
             if fault:
-                self.source.faults.add(fault, path=LIST)
+                self.source.faults.add(fault, path=path)
             a_run(self.ledger, [self.source], self.clock)
             self.clock.at += every
 
@@ -68,6 +73,29 @@ class Tale:
             "SELECT verdict, gap_reasons, error_class, coalesce(span_count, 1) FROM ledger.observation "
             "ORDER BY observation_id"
         )
+
+    def of_jobs(self) -> list[tuple[Any, ...]]:
+        """Say what became of batches and of jobs, and how many observations have been folded into each."""
+        return self.ask(
+            "SELECT verdict, jobs_verdict, jobs_changes, coalesce(span_count, 1) FROM ledger.observation "
+            "ORDER BY observation_id"
+        )
+
+    def bodies_of_jobs(self) -> list[bool]:
+        """Say of each observation with a body of jobs whether that is still there."""
+        found = self.ask(
+            "SELECT payload.body IS NOT NULL FROM ledger.observation "
+            "JOIN ledger.payload ON payload.digest = jobs_digest ORDER BY observation_id"
+        )
+        return [is_there for (is_there,) in found]
+
+    def work(self) -> None:
+        """Let somebody annotate one image of a job that is not done."""
+        job = next(job for job in self.project.jobs.values() if job.unannotated)
+        self.project.annotate(job.id, images=1)
+
+    def next_day(self) -> None:
+        self.clock.at = (self.clock() + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
 
     def bodies(self) -> list[bool]:
         """Say of each observation with a body whether that is still there."""
@@ -208,6 +236,163 @@ def test_the_settings_say_what_is_old() -> None:
         RetentionSettings(unchanged="30d")  # type: ignore[arg-type]
 
 
+# Jobs
+
+
+@pytest.fixture
+def at_work(tale: Tale) -> Tale:
+    """Give a project with a job that is done and one on which somebody works."""
+    tale.project.assign(tale.project.upload(images=40).id, images=30)
+    return tale
+
+
+@contextmanager
+def unforgotten(tale: Tale) -> Iterator[None]:
+    """See that everything is answered after the block as it was before."""
+    with psycopg.connect(tale.uri, autocommit=True) as connection:
+        connection.execute("SET timezone = 'UTC'")
+        ats = connection.execute("SELECT observed_at FROM ledger.observation").fetchall()
+        instants, until = moments(at for (at,) in ats), tale.clock() + timedelta(days=2)
+        before = answers(connection, instants, until)
+        yield
+        assert_no_worse(answers(connection, instants, until), before)
+
+
+def test_a_day_on_which_jobs_were_read_and_did_not_change_becomes_one_row(at_work: Tale) -> None:
+    at_work.read(10)
+    at_work.next_day()
+    before = at_work.ask("SELECT jobs_at, jobs_digest, jobs FROM ledger.observation ORDER BY jobs_at DESC")[0]
+
+    with unforgotten(at_work):
+        assert at_work.prune().observations.rows == 8
+
+    assert at_work.of_jobs() == [
+        ("changed", "changed", len(at_work.project.jobs), 1),
+        ("unchanged", "unchanged", None, 9),
+    ]
+    (last,) = at_work.ask("SELECT jobs_at, jobs_digest, jobs FROM ledger.observation WHERE span_count = 9")
+    assert last == before
+    ((jobs_previous_at,),) = at_work.ask(
+        "SELECT jobs_previous_at FROM ledger.observation WHERE span_count = 9"
+    )
+    assert [(jobs_previous_at,)] == at_work.ask("SELECT min(jobs_at) FROM ledger.observation")
+
+
+def test_a_reading_in_which_only_a_job_changed_stays_and_so_does_its_change(at_work: Tale) -> None:
+    at_work.read(4)
+    at_work.work()
+    at_work.read(4)
+    at_work.next_day()
+    changes = at_work.ask("SELECT * FROM ledger.job_change ORDER BY observation_id, job_id")
+
+    with unforgotten(at_work):
+        at_work.prune()
+
+    assert at_work.of_jobs()[1:] == [
+        ("unchanged", "unchanged", None, 3),
+        ("unchanged", "changed", 1, 1),
+        ("unchanged", "unchanged", None, 3),
+    ]
+    assert at_work.ask("SELECT * FROM ledger.job_change ORDER BY observation_id, job_id") == changes
+    assert at_work.ask("SELECT annotated_work FROM ledger.project_day") == [(1,)]
+
+
+def test_readings_are_alike_only_if_the_same_became_of_their_jobs(at_work: Tale) -> None:
+    at_work.read(3)
+    at_work.read(2, fault=Fault.status(500), path=JOBS)
+    at_work.read(2, fault=Fault.html(200), path=JOBS)
+    at_work.read(2)
+    at_work.read(2, fault=Fault.empty_list(), path=JOBS)
+    at_work.next_day()
+
+    with unforgotten(at_work):
+        at_work.prune()
+
+    assert at_work.of_jobs()[1:] == [
+        ("unchanged", "unchanged", None, 2),
+        ("unchanged", "failed", None, 2),
+        ("unchanged", "failed", None, 2),
+        ("unchanged", "unchanged", None, 2),
+        ("unchanged", "suspect", 0, 1),
+        ("unchanged", "suspect", 0, 1),
+    ]
+
+
+def test_a_reading_of_which_the_jobs_were_read_after_midnight_leaves_the_day_its_own(at_work: Tale) -> None:
+    at_work.read()
+    at_work.next_day()
+    at_work.clock.move(hours=23)
+    at_work.read(2)
+    # The list of batches is the third answer, that of jobs the fourth.
+    at_work.next_day()
+    at_work.clock.move(seconds=-0.35)
+    at_work.read()
+    assert at_work.ask("SELECT max(jobs_at)::date - max(observed_at)::date FROM ledger.observation") == [(1,)]
+    at_work.next_day()
+
+    with unforgotten(at_work):
+        at_work.prune()
+
+    assert [count for *_, count in at_work.of_jobs()] == [1, 2, 1]
+
+
+def test_bodies_of_jobs_are_dropped_with_those_of_batches_and_kept_as_long(at_work: Tale) -> None:
+    for _ in range(4):
+        at_work.work()
+        at_work.read(2)
+
+    with unforgotten(at_work):
+        at_work.prune(bodies=at_work.clock() - 5 * QUARTER)
+
+    assert at_work.bodies_of_jobs() == [False, False, True, True, True, True, True, True]
+    assert all(at_work.bodies())
+
+
+def test_the_answer_to_a_look_up_of_a_job_is_dropped_once_its_reading_is(at_work: Tale) -> None:
+    at_work.read()
+    at_work.read(fault=Fault.without(min(at_work.project.jobs)), path=JOBS)
+    kept = (
+        "SELECT subject, body IS NOT NULL FROM ledger.look_up JOIN ledger.payload USING (digest) "
+        "WHERE outcome = 'found' AND record_id = (SELECT min(job_id) FROM ledger.job)"
+    )
+    assert at_work.prune(bodies=at_work.clock()).payloads.rows == 0
+    assert at_work.ask(kept) == [("job", True)]
+    at_work.read()
+
+    assert at_work.prune(bodies=at_work.clock()).payloads.rows > 0
+    assert at_work.ask(kept) == [("job", False)]
+
+
+def test_bodies_stay_until_a_reading_settles_what_is_open_of_the_jobs(at_work: Tale) -> None:
+    at_work.read()
+    at_work.project.upload(images=2)
+    at_work.read(fault=Fault.with_fields(numImages="many"), path=JOBS)
+    at_work.project.upload(images=3)
+    at_work.read(fault=Fault.status(500), path=JOBS)
+
+    assert at_work.prune(bodies=at_work.clock()).payloads.rows == 0
+    at_work.read()
+    assert at_work.prune(bodies=at_work.clock()).payloads.rows == 3
+    assert at_work.ask("SELECT count(*) FROM ledger.reject") == [(0,)]
+
+
+def test_after_bodies_of_jobs_were_dropped_the_rest_is_replayed_and_the_books_balance(at_work: Tale) -> None:
+    for _ in range(3):
+        at_work.work()
+        at_work.read(2)
+    at_work.next_day()
+    with unforgotten(at_work):
+        at_work.prune(bodies=at_work.clock() - timedelta(hours=23))
+    for _ in range(2):
+        at_work.work()
+        at_work.read()
+
+    with replaying(as_owner(at_work.uri), LIMITS) as replayer:
+        (found,) = (replayer.replay(slug, number) for slug, number in replayer.projects().items())
+    assert (found.cause, found.differing, found.obstacle, found.observations) == (None, {}, None, 3)
+    assert found.since is not None
+
+
 # Bodies
 
 
@@ -264,23 +449,36 @@ def test_a_body_that_came_again_before_it_could_be_dropped_stays(tale: Tale) -> 
     tale.read()
     tale.project.delete(first)
     tale.read(2, every=timedelta(hours=2))
+
+    # What is dropped is the answer to a look-up.
+    assert _pruned_while_it_comes_again(tale, nth=1).payloads.rows == 1
+    assert all(tale.bodies())
+
+
+def test_a_body_of_jobs_that_came_again_before_it_could_be_dropped_stays(at_work: Tale) -> None:
+    at_work.read()
+    at_work.work()
+    at_work.read()
+
+    assert _pruned_while_it_comes_again(at_work, nth=0).payloads.rows == 0
+    assert at_work.bodies_of_jobs() == [True, True, True]
+
+
+def _pruned_while_it_comes_again(tale: Tale, *, nth: int) -> Pruned:
+    """Prune bodies, and let another run be about to say that it has received what the nth reading did."""
     with connect(tale.uri) as connection, psycopg.connect(tale.uri) as other:
         other.execute("LOCK TABLE ledger.payload IN ROW EXCLUSIVE MODE")
         with ThreadPoolExecutor(1) as pool:
             old = Horizons(tale.clock(), tale.clock())
             pruning = pool.submit(prune, connection, LIMITS, old, now=tale.clock())
             _wait_until(lambda: _waits(other))
-            _come_again(other)
+            _come_again(other, nth)
             other.commit()
-            pruned = pruning.result(timeout=30)
-
-    # What is dropped is the answer to a look-up.
-    assert pruned.payloads.rows == 1
-    assert all(tale.bodies())
+            return pruning.result(timeout=30)
 
 
-def _come_again(connection: psycopg.Connection) -> None:
-    """Write what a run writes of an answer whose body is there already: that of the second reading."""
+def _come_again(connection: psycopg.Connection, nth: int) -> None:
+    """Write what a run writes of answers whose bodies are there already: those of the nth reading."""
     connection.execute(
         "WITH run AS ("
         "  INSERT INTO ledger.run (trigger, started_at, leased_until, host, version)"
@@ -288,9 +486,11 @@ def _come_again(connection: psycopg.Connection) -> None:
         ") "
         "INSERT INTO ledger.observation (run_id, project_id, verdict, started_at, observed_at, requests, "
         "batches_entered, batches_changed, batches_renamed, batches_left, batches_returned, images_delta, "
-        "num_jobs_delta, digest) "
-        "SELECT run.run_id, project_id, 'unchanged', now(), now(), 1, 0, 0, 0, 0, 0, 0, 0, digest "
-        "FROM run CROSS JOIN ledger.observation ORDER BY observation_id OFFSET 1 LIMIT 1"
+        "num_jobs_delta, digest, jobs_verdict, jobs_at, jobs_digest) "
+        "SELECT run.run_id, project_id, 'unchanged', now(), now(), 1, 0, 0, 0, 0, 0, 0, 0, digest, "
+        "'unchanged', now(), jobs_digest "
+        "FROM run CROSS JOIN ledger.observation ORDER BY observation_id OFFSET %s LIMIT 1",
+        (nth,),
     )
 
 
@@ -357,32 +557,35 @@ SELECT 'sync', at, at, at, 'completed', 'box', '1'
 FROM generate_series(TIMESTAMPTZ '2024-03-01 00:00Z', '2024-05-30 00:00Z', '1 hour') AS at;
 INSERT INTO ledger.observation (
     run_id, project_id, verdict, started_at, observed_at, previous_at, requests, batches, images, num_jobs,
-    is_settled, batches_entered, batches_changed, batches_renamed, batches_left, batches_returned,
-    images_delta, num_jobs_delta
+    digest, is_settled, batches_entered, batches_changed, batches_renamed, batches_left, batches_returned,
+    images_delta, num_jobs_delta, jobs_verdict, jobs_at, jobs_previous_at, jobs_digest, jobs_settled, jobs,
+    job_images, annotated, approved, rejected
 )
 SELECT
-    run_id, project_id, 'unchanged', started_at, started_at, (
-        SELECT greatest(max(before.observed_at), run.started_at - INTERVAL '1 hour')
-        FROM ledger.observation AS before WHERE before.project_id = project.project_id
-    ), 1, batches, images, num_jobs, is_settled, 0, 0, 0, 0, 0, 0, 0
-FROM ledger.run CROSS JOIN ledger.project
-WHERE started_at >= '2024-03-01 00:00Z'
-ORDER BY run_id
+    run.run_id, project.project_id, 'unchanged', at, at, greatest(first.observed_at, at - INTERVAL '1 hour'),
+    2, project.batches, project.images, project.num_jobs, project.digest, TRUE, 0, 0, 0, 0, 0, 0, 0,
+    'unchanged', at + INTERVAL '1 second', greatest(first.jobs_at, at - INTERVAL '3599 s'),
+    project.jobs_digest, TRUE, project.jobs, project.job_images, project.annotated, project.approved,
+    project.rejected
+FROM ledger.run CROSS JOIN LATERAL (SELECT run.started_at AS at) AS one
+CROSS JOIN ledger.project INNER JOIN ledger.observation AS first USING (project_id)
+WHERE at >= '2024-03-01 00:00Z'
+ORDER BY run.run_id
 """
 
 
 def test_a_prune_that_is_killed_leaves_all_answers_as_they_were(database: str) -> None:
-    world, clock = a_world(projects=20, batches=2), FakeClock()
+    world, clock = a_world(projects=6, batches=2), FakeClock()
     connections = engine(database)
     a_run(PostgresLedger(connections, host="here", version="test"), [WorldSource(world, clock)], clock)
     connections.dispose()
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(_GROWN)
         start = datetime(2024, 4, 30, tzinfo=UTC)
-        instants, until = moments(start + nth * timedelta(hours=7) for nth in range(12)), start
+        instants, until = moments(start + nth * timedelta(hours=7) for nth in range(4)), start
         before = answers(connection, instants, until)
         kills = 0
-        for wait_s in (0.0, 0.02, 0.05):
+        for wait_s in (0.0, 0.03):
             kills += _killed_while_it_folds(database, connection, wait_s)
             assert_no_worse(answers(connection, instants, until), before)
         with connect(database) as pruner:
@@ -395,7 +598,7 @@ def test_a_prune_that_is_killed_leaves_all_answers_as_they_were(database: str) -
         # A day at its start is one reading, but for the day of the first run.
         rows = connection.execute("SELECT count(*) FROM ledger.observation").fetchone()
     assert kills
-    assert rows == (20 * (1 + 91),)
+    assert rows == (6 * (1 + 91),)
 
 
 def _killed_while_it_folds(uri: str, connection: psycopg.Connection, wait_s: float) -> bool:
