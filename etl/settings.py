@@ -265,7 +265,9 @@ class JobsSettings(_Section):
 
     @model_validator(mode="after")
     def _has_key(self) -> JobsSettings:
-        if self.people is PeoplePolicy.PSEUDONYM and self.pseudonym_key is None:
+        key = self.pseudonym_key.get_secret_value().strip() if self.pseudonym_key else ""
+        # What is wrong with a file that is named is told of the file.
+        if self.people is PeoplePolicy.PSEUDONYM and not key and self.pseudonym_key_file is None:
             raise ValueError('needs pseudonym_key or pseudonym_key_file for people = "pseudonym"')
         return self
 

@@ -67,13 +67,18 @@ def read_pseudonym_key(
         table = layer.table.get("jobs")
         given = table if isinstance(table, dict) else {}
         path = given.get("pseudonym_key_file")
-        if given.get("pseudonym_key") is not None or not isinstance(path, str):
+        if _is_told(given.get("pseudonym_key")) or not isinstance(path, str):
             continue
         secret, fault = key_in_file(resolved(path, layer.base, environ))
         if not fault:
             return {"jobs": {"pseudonym_key": secret}}
         faults.add(layer.label(("jobs", "pseudonym_key_file")), fault)
     return {}
+
+
+def _is_told(value: object) -> bool:
+    """Say whether a key was given, or what is none at all; an empty text gives none."""
+    return bool(value.strip()) if isinstance(value, str) else value is not None
 
 
 def _workspaces(layers: tuple[Layer, ...]) -> list[Place]:
