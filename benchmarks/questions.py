@@ -171,8 +171,8 @@ def _of_grafana(place: Place) -> Iterator[Question]:
 
 def _variables(dashboard: dict[str, Any], place: Place) -> dict[str, str]:
     """Give what the dashboard opens with, but for the place."""
-    variables = {each["name"]: each["current"]["value"] for each in dashboard["templating"]["list"]}
-    return variables | {"workspace": place.workspace, "project": place.project}
+    variables = {each["name"]: each["current"].get("value", "") for each in dashboard["templating"]["list"]}
+    return variables | {"workspace": place.workspace or "*", "project": place.project}
 
 
 def _length(words: str) -> timedelta:

@@ -13,7 +13,7 @@ import pytest
 from grafana_foundation_sdk.models.alerting import Query
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from tests.grafana import ALERTS, DASHBOARDS, HOME, dashboard, panels, provisioned, rules, variables
+from tests.grafana import ALERTS, ALL, DASHBOARDS, HOME, dashboard, panels, provisioned, rules, variables
 from tests.kinds import misfits
 
 if TYPE_CHECKING:
@@ -100,6 +100,15 @@ def test_every_panel_says_what_it_shows_and_asks_the_chosen_database(path: Path)
     }
     assert asked == {json.dumps({"type": "grafana-postgresql-datasource", "uid": "${datasource}"})}
     assert variables(dashboard(path))["datasource"]["current"]["value"] == "batchledger"
+
+
+@on_every_dashboard
+def test_a_dashboard_opens_on_the_first_workspace_and_all_of_its_projects(path: Path) -> None:
+    workspace, project = (variables(dashboard(path))[name] for name in ("workspace", "project"))
+
+    # With no choice of ours and no All of its own, Grafana chooses the first that the query offers.
+    assert (workspace["includeAll"], workspace["current"]) == (False, {})
+    assert (project["includeAll"], project["current"]["value"]) == (True, ALL)
 
 
 def test_links_between_dashboards_lead_somewhere() -> None:
