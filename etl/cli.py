@@ -14,15 +14,15 @@ import typer
 
 from etl import __version__
 from etl.commands.arguments import Format, batch_of, complete_project, format_of, place_of, slug_of
-from etl.commands.instants import INSTANT, as_word
+from etl.commands.dispatch import dispatch
+from etl.commands.instants import INSTANT
 from etl.commands.manual import examples, exit_codes
-from etl.commands.session import Session
-from etl.commands.signals import tidy_on_sigterm
+from etl.commands.options import Json, Project, Projects  # noqa: TC001 - as Path.
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_EXIT_BROKEN_PIPE: Final = 141  # As a process that SIGPIPE ended.
+    from etl.commands.session import Session
 
 # Plain help is the same on a terminal, in a pipe and in the documentation, and needs no import of Rich.
 app: Final = typer.Typer(
@@ -33,8 +33,6 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys and UTC times.")]
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
@@ -48,53 +46,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     Returns:
         The exit code.
     """
-    arguments, is_debug = _unmarked(sys.argv[1:] if argv is None else argv)
-    session = Session(os.environ if environ is None else environ, is_debug=is_debug)
-    try:
-        with tidy_on_sigterm():
-            exit_code = _dispatch(session, arguments or ["--help"])
-        sys.stdout.flush()
-    except (BrokenPipeError, SystemExit) as ended:
-        # Typer and Rich, too, exit from where they noticed that nobody reads the output any more.
-        if isinstance(ended, SystemExit) and not isinstance(ended.__context__, BrokenPipeError):
-            raise
-        return _hushed()
-    return exit_code
-
-
-def _dispatch(session: Session, arguments: Sequence[str]) -> int:
-    try:
-        # Commands return their exit code; Typer returns that of its own exits, and None for a help page.
-        returned: int | None = app(
-            args=arguments, prog_name="batchledger", standalone_mode=False, obj=session
-        )
-    except typer.TyperException as error:
-        return session.refuse(error.format_message(), _usage_remedy(error), error.exit_code)
-    except BrokenPipeError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told in one line.
-        return session.fail(error)
-    return returned or 0
-
-
-def _hushed() -> int:
-    """Let what is still buffered go nowhere, so that it does not complain when the process ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ else 1)
-    os.close(nowhere)
-    return _EXIT_BROKEN_PIPE
-
-
-def _unmarked(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """Take `--debug` out, and `-1d` for no option, but for what is meant for another program."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    ours = [as_word(argument) for argument in arguments[:end] if argument != "--debug"]
-    return [*ours, *arguments[end:]], len(ours) < end
-
-
-def _usage_remedy(error: typer.TyperException) -> str:
-    context = getattr(error, "ctx", None)
-    return f"see `{context.command_path if context else 'batchledger'} --help`"
+    return dispatch(app, sys.argv[1:] if argv is None else argv, os.environ if environ is None else environ)
 
 
 def _print_version(is_asked: bool) -> None:  # noqa: FBT001 - as Typer calls it.
@@ -255,7 +207,7 @@ def history(  # noqa: PLR0913 - one argument for each option.
 @app.command(epilog=examples("diff"))
 def diff(
     context: typer.Context,
-    project: Annotated[str, typer.Argument(metavar="W/P", autocompletion=complete_project)],
+    project: Project,
     t1: Annotated[str, typer.Argument(metavar="T1", help=f"{INSTANT}.")],
     t2: Annotated[str, typer.Argument(metavar="T2", help="A later one.")] = "now",
     *,
@@ -291,10 +243,7 @@ def export(  # noqa: PLR0913 - one argument for each option.
         Format | None, typer.Option("--format", help="As the file's name ends, or csv, unless it is given.")
     ] = None,
     output: Annotated[str, typer.Option(metavar="FILE", help="Where to; - is standard output.")] = "-",
-    project: Annotated[
-        list[str] | None,
-        typer.Option(metavar="W/P", help="This project only; repeatable.", autocompletion=complete_project),
-    ] = None,
+    project: Projects = None,
     columns: Annotated[str, typer.Option(metavar="A,B", help="These columns only, in this order.")] = "",
     at: Annotated[str | None, typer.Option(metavar="T", help=f"For a function: {INSTANT}.")] = None,
     from_: Annotated[str | None, typer.Option("--from", metavar="T", help="Rows from then on.")] = None,
@@ -332,7 +281,7 @@ def verify(context: typer.Context, *, json: Json = False) -> int:
 @app.command(epilog=examples("confirm"))
 def confirm(
     context: typer.Context,
-    project: Annotated[str, typer.Argument(metavar="W/P", autocompletion=complete_project)],
+    project: Project,
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Accept what is shown without asking.")] = False,
     json: Json = False,
@@ -375,10 +324,7 @@ def forget(
 def replay(
     context: typer.Context,
     *,
-    project: Annotated[
-        list[str] | None,
-        typer.Option(metavar="W/P", help="This project only; repeatable.", autocompletion=complete_project),
-    ] = None,
+    project: Projects = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave what was rebuilt in schema ledger_replay.")
     ] = False,
