@@ -28,7 +28,7 @@ _CUT: Final = "[...]"
 _EXCERPTS: Final = (
     ("This is batchledger", "a run a day."),
     ("Two weeks of runs", "Run 1:"),
-    ("this machine is off", "Run 10:"),
+    ("this machine is off", "the job list of"),
     ("A project, day by day", "11-"),
     ("Is it true?", "batchledger sync"),
 )
