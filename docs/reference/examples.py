@@ -51,7 +51,7 @@ _BY_HAND: Final = {
     "span_from": "2026-11-18 00:00:00+00",
     "workspace": "acme",
 }
-"""What the demonstration has nothing of: its job lists have no gaps at its end, and it shows no people and no broken books."""
+"""What the demonstration has nothing of: it ends with nothing missing, shows no people, no broken books."""
 
 
 def main() -> None:
