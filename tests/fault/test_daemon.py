@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,6 +21,7 @@ from etl.embedded import server
 from etl.settings import ScheduleSettings
 from etl.simulator import Fault, ServerSettings, Simulator, World
 from etl.ticks import Schedule
+from tests.homes import a_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,10 +116,8 @@ def simulator() -> Iterator[Simulator]:
 @pytest.fixture
 def home() -> Iterator[Path]:
     """Give a folder that the user of an embedded server can reach."""
-    folder = Path(tempfile.mkdtemp(prefix="batchledger-test-"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
+    with a_home() as folder:
+        yield folder
 
 
 # The beginning and the end

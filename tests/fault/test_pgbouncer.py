@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,6 +31,7 @@ from tests.fault.databases import (
     with_password,
 )
 from tests.fault.harness import ALONE, LEASE_S, LISTS, RUN_S
+from tests.homes import a_home
 from tests.logins import OWNER, READER, WRITER, as_owner
 
 if TYPE_CHECKING:
@@ -133,19 +133,17 @@ class PgBouncer:
 def new_pooler() -> Iterator[Callable[..., PgBouncer]]:
     """Give a way to start a pooler with settings of its own."""
     poolers = list[PgBouncer]()
-    folder = Path(tempfile.mkdtemp(prefix="batchledger-test-"))
-    folder.chmod(0o711)
+    with a_home() as folder:
 
-    def start(database: str, **settings: str) -> PgBouncer:
-        own = folder / str(len(poolers))
-        own.mkdir()
-        poolers.append(PgBouncer(database, own, **settings))
-        return poolers[-1]
+        def start(database: str, **settings: str) -> PgBouncer:
+            own = folder / str(len(poolers))
+            own.mkdir()
+            poolers.append(PgBouncer(database, own, **settings))
+            return poolers[-1]
 
-    yield start
-    for pooler in poolers:
-        pooler.stop()
-    shutil.rmtree(folder)
+        yield start
+        for pooler in poolers:
+            pooler.stop()
 
 
 @pytest.fixture

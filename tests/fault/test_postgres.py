@@ -9,11 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, LiteralString
 from urllib.parse import quote
 
@@ -44,11 +42,13 @@ from tests.fault.databases import (
     with_password,
 )
 from tests.fault.harness import ALONE, LEASE_S, LISTS, REPOSITORY, RUN_S, Scene, ended
+from tests.homes import a_home
 from tests.logins import as_owner, as_superuser
 from tests.worlds import NOON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.fault.conftest import NewScene
     from tests.fault.harness import Forkers
@@ -108,10 +108,8 @@ ROOM: Final = 30
 @pytest.fixture(scope="module")
 def own() -> Iterator[Server]:
     """Start a server that writes its log only when it must, so that a crash loses what nobody insisted on."""
-    home = Path(tempfile.mkdtemp(prefix="batchledger-test-"))
-    home.chmod(0o711)
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, home)
+        home = stack.enter_context(a_home())
         own = Server(home / "own", max_connections=str(ROOM), wal_writer_delay="10s", autovacuum="off")
         stack.callback(own.close)
         with connect(own.uri) as connection:

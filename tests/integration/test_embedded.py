@@ -21,6 +21,7 @@ import pytest
 
 from etl.embedded import default_home, psql, server
 from etl.errors import DatabaseUnavailableError, SettingsError
+from tests.homes import a_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,12 +103,10 @@ class Client:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Give a folder that the server's user can reach, which pytest's own are not."""
-    made = Path(tempfile.mkdtemp(prefix="batchledger-test-"))
-    made.chmod(0o711)
-    yield made
-    for pid_file in made.rglob("postmaster.pid"):
-        end_process(int(pid_file.read_text().split("\n", 1)[0]))
-    shutil.rmtree(made)
+    with a_home() as made:
+        yield made
+        for pid_file in made.rglob("postmaster.pid"):
+            end_process(int(pid_file.read_text().split("\n", 1)[0]))
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ import psycopg
 import pytest
 
 from etl.simulator import Fault, ServerSettings, Simulator, World
+from tests.homes import a_home
 from tests.logins import WRITER, as_owner, as_superuser
 
 if TYPE_CHECKING:
@@ -111,10 +112,8 @@ def simulator() -> Iterator[Simulator]:
 @pytest.fixture
 def home() -> Iterator[Path]:
     """Give an empty home that the user of an embedded server can reach."""
-    folder = Path(tempfile.mkdtemp(prefix="batchledger-test-"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
+    with a_home() as folder:
+        yield folder
 
 
 @pytest.fixture

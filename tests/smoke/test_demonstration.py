@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
 
 import psycopg
 import pytest
 
 from etl.embedded import server
+from tests.homes import a_home
 from tests.integration.test_questions import QUERIES
 from tests.smoke.test_commands import Said, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _EMPTY: Final = {"labeler", "images_before"}
 """People are left out of a ledger unless the settings ask for them, and before all time there was nothing."""
@@ -36,13 +35,11 @@ class Kept(NamedTuple):
 
 @pytest.fixture(scope="module")
 def kept() -> Iterator[Kept]:
-    home = Path(tempfile.mkdtemp(prefix="batchledger-test-"))
-    home.chmod(0o711)
-    folder = home / "kept"
-    said = User(home).runs("demo", "--keep", str(folder))
-    with server(folder) as uri, psycopg.connect(uri) as connection:
-        yield Kept(folder, said, connection)
-    shutil.rmtree(home)
+    with a_home() as home:
+        folder = home / "kept"
+        said = User(home).runs("demo", "--keep", str(folder))
+        with server(folder) as uri, psycopg.connect(uri) as connection:
+            yield Kept(folder, said, connection)
 
 
 def test_a_kept_demonstration_can_be_looked_at_with_the_lines_that_it_prints(kept: Kept) -> None:

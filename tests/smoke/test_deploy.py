@@ -30,6 +30,7 @@ from ruamel.yaml import YAML
 from etl.embedded import server
 from etl.report import PARTIAL
 from etl.simulator import Fault, ServerSettings, Simulator, World
+from tests.homes import a_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -172,10 +173,8 @@ def _right_to_read() -> str:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Give a folder that everybody can reach, with a short name, as sockets need it."""
-    made = Path(tempfile.mkdtemp(prefix="batchledger-test-"))
-    made.chmod(0o711)
-    yield made
-    shutil.rmtree(made)
+    with a_home() as made:
+        yield made
 
 
 def _person(folder: Path, uid: int) -> Person:

@@ -187,31 +187,7 @@ def test_a_history_is_plotted_only_when_asked_and_when_there_is_something_to_plo
     ],
 )
 def test_a_batch_is_there_or_missing_or_gone(fields: dict[str, Any], told: str) -> None:
-    given = {"missing_since": None, "gone_at": None, **fields}
-    batch = BatchNow(
-        workspace="acme",
-        project="cars",
-        batch_id="b",
-        name=None,
-        images=1,
-        num_jobs=None,
-        uploaded_at=None,
-        first_seen_at=NOON,
-        changed_at=NOON,
-        last_seen_at=NOON,
-        **given,
-    )
-    state = State(
-        kind="entered",
-        changed_after=None,
-        observed_at=NOON,
-        name=None,
-        images=1,
-        images_delta=1,
-        num_jobs=None,
-        num_jobs_delta=0,
-        run_id=1,
-    )
+    batch, state = a_batch(**fields), a_state(None, NOON, kind="entered")
     stream = io.StringIO()
     history = BatchHistory(batch=batch, from_at=None, to_at=None, begins=None, states=(state,), gaps=())
     life(show.console(stream, {}), history, has_plot=True)
@@ -291,7 +267,7 @@ def a_gap(from_at: datetime, to_at: datetime | None) -> Gap:
     return Gap(from_at=from_at, to_at=to_at, reasons=("missed", "failed: X"), is_promise_broken=True)
 
 
-def a_batch() -> BatchNow:
+def a_batch(missing_since: datetime | None = None, gone_at: datetime | None = None) -> BatchNow:
     return BatchNow(
         workspace="acme",
         project="cars",
@@ -303,14 +279,14 @@ def a_batch() -> BatchNow:
         first_seen_at=NOON,
         changed_at=NOON,
         last_seen_at=NOON,
-        missing_since=None,
-        gone_at=None,
+        missing_since=missing_since,
+        gone_at=gone_at,
     )
 
 
-def a_state(after: datetime, by: datetime) -> State:
+def a_state(after: datetime | None, by: datetime, kind: str = "changed") -> State:
     return State(
-        kind="changed",
+        kind=kind,
         changed_after=after,
         observed_at=by,
         name=None,
