@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from etl.errors import SettingsError
+from etl.parse.people import without_addresses
 
 _MAX_SHOWN: Final = 200
 
@@ -54,7 +55,9 @@ def sendable(key: ApiKey) -> ApiKey:
 
 
 def shown(text: str, key: ApiKey) -> str:
-    """Make text of others fit for a message: one line, no key, not long."""
-    plain = "".join(character if character.isprintable() else " " for character in text)
-    redacted = " ".join(key.redact(plain).split())
+    """Make text of others fit for a message: one line, no key, nobody's address, not long."""
+    # A character that cannot be printed may be part of an address, and none is part of a key.
+    nameless = without_addresses(key.redact(text))
+    plain = "".join(character if character.isprintable() else " " for character in nameless)
+    redacted = " ".join(plain.split())
     return redacted if len(redacted) <= _MAX_SHOWN else f"{redacted[: _MAX_SHOWN - 1]}…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 from dataclasses import dataclass, field
@@ -11,50 +12,78 @@ from typing import TYPE_CHECKING, Final
 
 import regex
 
+from etl import __version__
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MARK: Final = b"[address removed]"
 """Stands where an address stood."""
 
-_KEYS: Final = frozenset({"labeler", "reviewer", "owner", "createdby"})
-"""Members that name people; upper case and underscores in a key make no difference."""
+BEGINNINGS: Final = (
+    "labeler",
+    "labeller",
+    "annotator",
+    "reviewer",
+    "assignee",
+    "assignedto",
+    "owner",
+    "createdby",
+    "updatedby",
+    "user",
+    "email",
+)
+"""How the keys of members that name people begin; upper case, `_` and `-` in a key make no difference."""
 
-_LONGEST_KEY: Final = 64
-"""Bytes of the longest of these keys when each of its characters is escaped."""
+_LONGEST_KEPT: Final = 64
+"""Bytes of the longest key that is worth remembering."""
 
 _DIGITS: Final = 16
 _PSEUDONYM: Final = regex.compile(rb"person-[0-9a-f]{%d}" % _DIGITS)
 
 # Every repetition below is possessive or bounded, and whatever one of them has passed no other begins in:
-# that is what makes a hostile megabyte cost no more than an honest one. The module `re` of some releases of
-# Python 3.11, which Debian 12 has, gets possessive groups wrong.
+# that is what makes a hostile megabyte cost no more than an honest one. So does it that no pattern which is
+# tried at one place alone demands a character: the library would look for that through all that follows. The
+# module `re` of some releases of Python 3.11, which Debian 12 has, gets possessive groups wrong.
 _STRING: Final = regex.compile(rb'"((?:[^"\\]++|\\.)*+)"?', regex.DOTALL)
-_COLON: Final = regex.compile(rb"\s*+:")
-_COMMA: Final = regex.compile(rb"\s*+,\s*+")
+_TOKEN: Final = regex.compile(_STRING.pattern + rb"(\s*+:)?+", regex.DOTALL)
+_COMMA: Final = regex.compile(rb"(?:\s*+,\s*+)?+")
 _STRUCTURE: Final = regex.compile(_STRING.pattern + rb"|[\[\]{},]", regex.DOTALL)
 _LEAF: Final = regex.compile(_STRING.pattern + rb'(\s*+:)?|[^\s,:{}\[\]"]++', regex.DOTALL)
 
 _AT: Final = rb"(?:@|\\{1,2}u0040|%40|&\#(?:64|[xX]40);)"
+_QUOTE: Final = rb'(?:\\"|\\{1,2}u0022|&(?:quot|\#(?:34|[xX]22));)'
 _LOCAL: Final = rb"""(?:
     [^\x01-\x20"<>()\[\],;:@\\%&\x7f]
   | \\{1,2}u(?!00(?:[01].|2[0289cC]|3[abceABCE]|40|5[bcdBCD]|7[fF]))[0-9a-fA-F]{4}
-  | \\/ | \\\\(?!u0040)
-  | %(?!40) | &(?!\#(?:64|[xX]40);)
+  | \\/ | \\\\(?!u00(?:40|22))
+  | %(?!40) | &(?!\#(?:64|34|[xX](?:40|22));|quot;)
 )"""
+_QUOTED: Final = rb"""%b(?:
+    \\{1,2}u(?!0022)[0-9a-fA-F]{4}
+  | \\\\\\" | \\\\(?!u0022) | \\(?!u0022)[^"\\]
+  | [^"\\&] | &(?!\#(?:34|[xX]22);|quot;)
+){0,64}+%b""" % (_QUOTE, _QUOTE)
+"""What stands before an `@` may be anything, if it is in quotation marks, and not longer than this."""
+
 _LABEL: Final = rb"""(?:
     [A-Za-z0-9_\-\x00\x80-\xff]
   | \\{1,2}u(?:(?!00[0-7])[0-9a-fA-F]{4}|00(?:2[dD]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|5[fF]))
 )"""
 _HOST: Final = rb"(?:%b++(?:(?:\.|\\{1,2}u002[eE])%b++)*+|\[[0-9A-Za-z.:]{1,64}\])" % (_LABEL, _LABEL)
+_ADDRESSED: Final = _AT + _HOST
 _WORD: Final = regex.compile(
-    rb"(%b++|\\\")((?:%b%b)++)?+|\\{1,2}u[0-9a-fA-F]{4}|\\." % (_LOCAL, _AT, _HOST),
+    rb"(%b(?=%b)|%b++|%b)((?:%b)++)?+|\\{1,2}u[0-9a-fA-F]{4}|\\."
+    % (_QUOTED, _ADDRESSED, _LOCAL, _QUOTE, _ADDRESSED),
     regex.DOTALL | regex.VERBOSE,
 )
 """A run of what can stand before an `@`, and in its second group the `@` and host that make it an address."""
 
 _HINT: Final = regex.compile(rb"@|u0040|%40|&#|person-")
 """What no text lacks that has an address or a pseudonym in it."""
+
+_SAMPLE: Final = b'{"labeler":"ann@example.com","users":["Ann"],"name":"\\"ann lee\\"@example.com"}'
+"""A body of which every policy, and every key, makes something else."""
 
 
 class PeoplePolicy(StrEnum):
@@ -86,16 +115,31 @@ def scrubbed(body: bytes, people: People) -> bytes:
     """
     Take the people out of a body of jobs.
 
-    Members that name people (`labeler`, `reviewer`, `owner`, `createdBy`, at any depth) are removed, or each
-    text in them becomes a pseudonym; so does whatever looks like an e-mail address anywhere else, in broken
-    JSON as well. All other bytes stay as they are, equal bodies give equal bytes, and what is scrubbed
-    already is not scrubbed again.
+    Members that name people, at any depth and of any shape, are removed, or each text in them becomes a
+    pseudonym; so does whatever looks like an e-mail address anywhere else, in broken JSON as well. All other
+    bytes stay as they are, equal bodies give equal bytes, and what is scrubbed already is not scrubbed again.
 
     Args:
         body: As received, of any shape.
         people: What is to become of them.
     """
     return body if people.policy is PeoplePolicy.KEEP else b"".join(_pieces(body, people))
+
+
+def without_addresses(text: str) -> str:
+    """Replace what looks like an e-mail address, or is a pseudonym, in a text that is no JSON."""
+    written = json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    left = _clean(written, People())
+    return text if left == written else str(json.loads(left.decode("utf-8", "surrogatepass")))
+
+
+def mark_of(scrub: Callable[[bytes], bytes]) -> str:
+    """
+    Tell one way to scrub from another, by what it makes of made-up people; who reads it learns no key.
+
+    What a release takes for a person may differ from what the last one did, so it tells releases apart, too.
+    """
+    return hashlib.sha256(__version__.encode() + b" " + scrub(_SAMPLE)).hexdigest()[:_DIGITS]
 
 
 def pseudonym(person: str, people: People) -> str:
@@ -107,25 +151,28 @@ def pseudonym(person: str, people: People) -> str:
 
 def _pieces(body: bytes, people: People) -> Iterator[bytes]:
     done = 0
-    while token := _STRING.search(body, done):
-        colon = _COLON.match(body, token.end())
-        if colon and _is_of_people(token[1]):
-            pieces, done = _member(body, done, token.start(), colon.end(), people)
+    while token := _TOKEN.search(body, done):
+        if token[2] and _is_of_people(token[1]):
+            pieces, done = _member(body, done, token.start(), token.end(), people)
             yield from pieces
         else:
             yield _clean(body[done : token.start()], people)
-            yield _clean(token[0], people)
-            done = token.end()
+            done = token.end() if token[2] is None else token.start(2)
+            yield _clean(body[token.start() : done], people)
     yield _clean(body[done:], people)
 
 
 def _is_of_people(key: bytes) -> bool:
-    return len(key) <= _LONGEST_KEY and _names_people(key)
+    return _is_known_of_people(key) if len(key) <= _LONGEST_KEPT else _names_people(key)
 
 
 @lru_cache(maxsize=1024)
+def _is_known_of_people(key: bytes) -> bool:
+    return _names_people(key)
+
+
 def _names_people(key: bytes) -> bool:
-    return _text(key).replace("_", "").casefold() in _KEYS
+    return _text(key).replace("_", "").replace("-", "").casefold().startswith(BEGINNINGS)
 
 
 def _member(

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 
 import pytest
 
-from etl.parse.people import MARK, People, PeoplePolicy, pseudonym, scrubbed
+from etl.parse.people import (
+    BEGINNINGS,
+    MARK,
+    People,
+    PeoplePolicy,
+    mark_of,
+    pseudonym,
+    scrubbed,
+    without_addresses,
+)
 
 OMIT = People()
 NAMED = People(PeoplePolicy.PSEUDONYM, b"secret")
@@ -45,6 +55,11 @@ def named(body: str) -> str:
         ('{"job":{"labeler":"Ann","id":2}}', '{"job":{"id":2}}'),
         ('[{"labeler":"Ann"},{"labeler":"Bob"}]', "[{},{}]"),
         ('{"labeler":"Ann","labeler":"Bob"}', "{}"),
+        ('{"labelers":["Ann"],"labeler_id":7,"labelerName":"Ann","id":2}', '{"id":2}'),
+        ('{"assignee":{"id":"Hq1","name":"Jane Doe"},"id":2}', '{"id":2}'),
+        ('{"id":2,"users-of-it":{"a":"b"},"_User":"Ann","E-Mail":"x"}', '{"id":2}'),
+        (r'{"id":2,"\u0041ssigned\u005ft\u006fWhom":"Ann"}', '{"id":2}'),
+        ('{"id":2,"reviewer%s":"Ann"}' % ("_of_it" * 99), '{"id":2}'),
         ('\ufeff{"labeler":"Ann"}', "\ufeff{}"),
     ],
 )
@@ -55,7 +70,7 @@ def test_a_member_that_names_somebody_is_left_out_with_one_comma(body: str, left
 @pytest.mark.parametrize(
     "body",
     [
-        '{"jobs": [ {"id" :"a", "labelers":3, "status":"labeler", "name":"owner" } ] }\n',
+        '{"jobs": [ {"id" :"a", "annotated":3, "a_user":4, "status":"labeler", "name":"owner" } ] }\n',
         '["labeler", "reviewer"]',
         r'{"name":"\"owner\": Ann"}',
         r'{"x\"owner":1}',
@@ -88,6 +103,22 @@ def test_broken_json_keeps_nobody_and_forms_nothing_new(body: str, left: str) ->
     assert omitted(body) == left
 
 
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+@pytest.mark.parametrize("end", ["", "s", "_id", "-Name"])
+@pytest.mark.parametrize("value", ["7", '"Jane Doe"', '["Jane Doe"]', '{"name":"Jane Doe"}', "null"])
+def test_whatever_begins_as_a_name_of_people_is_left_out_whatever_its_shape(
+    beginning: str, end: str, value: str
+) -> None:
+    for key in (
+        beginning,
+        beginning.title(),
+        beginning.replace("by", "_by"),
+        f"{beginning[:3]}-{beginning[3:]}",
+    ):
+        assert omitted(f'{{"id":1,"{key}{end}":{value}}}') == '{"id":1}'
+        assert "Jane" not in named(f'{{"id":1,"{key}{end}":{value}}}')
+
+
 # Addresses anywhere.
 
 
@@ -110,6 +141,13 @@ def test_broken_json_keeps_nobody_and_forms_nothing_new(body: str, left: str) ->
         r"\u00e4nn@ex\u00e4mple.com",
         "ann@b@example.com",
         r"\\ann@example.com",
+        r"\"ann lee\"@example.com",
+        r"\"ann, of: (lee)\"@example.com",
+        r"\"ann \\\"al\\\" l\u00e4e\"@[127.0.0.1]",
+        r"\u0022ann lee\u0022@example.com",
+        r"\\u0022ann lee\\u0022@example.com",
+        "&quot;ann lee&quot;&#64;example.com",
+        "&#34;ann & lee&#x22;@example.com",
     ],
 )
 @pytest.mark.parametrize("before", ["", " ", "by: ", "Ann <", r"\n", r"\"", r"\u0020", r"\t("])
@@ -131,7 +169,10 @@ def test_an_address_in_any_text_is_replaced_and_nothing_around_it(
         ("ann@example.com", GONE),
         ("<a href='mailto:ann@example.com'>", f"<a href='mailto:{GONE}'>"),
         ("{a: ann@example.com, b", f"{{a: {GONE}, b"),
-        (r'{"a":"\"ann lee\"@example.com"}', rf'{{"a":"\"ann lee{GONE}"}}'),
+        (r'{"a":"by \"ann lee\"@example.com."}', f'{{"a":"by {GONE}."}}'),
+        (r'{"a":"ann lee\"@example.com"}', rf'{{"a":"ann lee{GONE}"}}'),
+        (r'{"a":"\"of ann@example.com\"@ home"}', rf'{{"a":"\"of {GONE}\"@ home"}}'),
+        (r'{"a":"\"one\" and \"two\" @ 5"}', r'{"a":"\"one\" and \"two\" @ 5"}'),
         (r'{"a":"{\"labeler\":\"ann@example.com\"}"}', rf'{{"a":"{{\"labeler\":\"{GONE}\"}}"}}'),
     ],
 )
@@ -150,6 +191,28 @@ def test_bytes_that_are_no_text_hide_no_address() -> None:
     assert scrubbed(b'{"name":"\xff ann@example.com \xed\xa0\x80"}', OMIT) == (
         b'{"name":"\xff %b \xed\xa0\x80"}' % MARK
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (
+            "User ann.lee@example.com may not see jobs of bob@example.com.",
+            f"User {GONE} may not see jobs of {GONE}.",
+        ),
+        ('"ann lee"@example.com', GONE),
+        ('by "ann \\"al\\" lee"@example.com, or "bob"', f'by {GONE}, or "bob"'),
+        ("ann%40example.com", GONE),
+        ("ann@[10.0.0.1]", GONE),
+        (f"of {ANN}", f"of {GONE}"),
+        ("ann\u200blee@\u00e4.example\n\0", f"{GONE}\n\0"),
+        ("\ud800 ann@b", f"\ud800 {GONE}"),
+        ('"10" @ 5 fps, 100% \\ & "more"', '"10" @ 5 fps, 100% \\ & "more"'),
+        ("", ""),
+    ],
+)
+def test_a_text_that_is_no_json_loses_its_addresses_and_nothing_else(text: str, left: str) -> None:
+    assert without_addresses(text) == left
 
 
 # Pseudonyms.
@@ -213,6 +276,14 @@ def test_what_is_a_pseudonym_already_stays_one_and_can_be_left_out_later() -> No
     assert omitted(once) == f'{{"n":"by {GONE}"}}'
 
 
+def test_the_mark_of_a_policy_tells_it_from_every_other_and_from_that_with_another_key() -> None:
+    policies = [OMIT, NAMED, People(PeoplePolicy.PSEUDONYM, b"other"), People(PeoplePolicy.KEEP)]
+    marks = {mark_of(partial(scrubbed, people=people)) for people in policies}
+    assert len(marks) == len(policies)
+    assert mark_of(partial(scrubbed, people=People(key=b"of no use"))) in marks
+    assert all(len(mark) == 16 and mark.isalnum() for mark in marks)
+
+
 # Time.
 
 
@@ -242,6 +313,14 @@ def test_what_is_a_pseudonym_already_stays_one_and_can_be_left_out_later() -> No
         b'"',
         b'""',
         b'"\\',
+        b'\\"',
+        b'\\"a',
+        b'\\\\\\"',
+        b'\\"@a',
+        b"&quot;",
+        b'"" ',
+        b'{"owner":1}',
+        b'"user_',
         b" ",
         b",",
         b"\xff",
@@ -253,3 +332,10 @@ def test_a_hostile_body_takes_no_longer_than_an_honest_one(part: bytes, people: 
     for start in (b"", b'{"owner"', b'{"owner":"', b"a@"):
         scrubbed(start + part * (HOSTILE_BYTES // len(part)) + b"@", people)
     assert time.process_time() - before_s < 3
+
+
+@pytest.mark.parametrize("part", [b'"" ', b'"a" ', b'{"owner":1}', b'{"labeler_'])
+def test_what_never_comes_is_not_looked_for_again_and_again(part: bytes) -> None:
+    before_s = time.process_time()
+    scrubbed(part * (16 * HOSTILE_BYTES // len(part)), OMIT)
+    assert time.process_time() - before_s < 5
