@@ -122,9 +122,24 @@ def connect(uri: str, settings: DatabaseSettings | None = None) -> Iterator[Conn
         yield connection
 
 
+_ALIVE: Final = MappingProxyType(
+    {
+        "keepalives_idle": "30",
+        "keepalives_interval": "10",
+        "keepalives_count": "3",
+        "tcp_user_timeout": "60000",
+    }
+)
+"""A server whose host has vanished is given up after a minute (s, s, count, ms); by default, after hours."""
+
+
 def _url(uri: str, limits: DatabaseSettings) -> URL:
     url = engine_url(uri)
-    defaults = {"connect_timeout": str(limits.connect_timeout_s), "application_name": "batchledger"}
+    defaults = {
+        "connect_timeout": str(limits.connect_timeout_s),
+        "application_name": "batchledger",
+        **_ALIVE,
+    }
     return url.update_query_dict({name: value for name, value in defaults.items() if name not in url.query})
 
 
