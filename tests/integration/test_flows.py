@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from etl.selection import ReadJobs
 from etl.simulator import bodies
 from etl.simulator.faults import Fault
-from tests.integration.test_jobs import FLOWS, PATH, WORK, Scene, place, scene
+from tests.integration.test_jobs import FLOWS, JOBS, PATH, WORK, Scene, place, scene
+
+if TYPE_CHECKING:
+    import psycopg
 
 __all__ = ["place", "scene"]
 
@@ -61,6 +65,73 @@ def test_what_a_suspect_answer_showed_to_have_moved_is_told_once(scene: Scene) -
     assert [(one[0], one[2], one[3]) for one in moves(scene)] == [(first, 20, "split from")]
 
 
+def test_what_was_told_of_a_suspect_answer_is_not_told_again(scene: Scene) -> None:
+    """Images come, move, and go to jobs and back while the number of jobs stays."""
+    hidden, split, taken, given = (scene.a_batch(images) for images in (5, 60, 17, 30))
+    small, large = scene.project.assign(taken, images=2), scene.project.assign(given, images=10)
+    scene.run()
+    scene.project.split(split, images=20)
+    for job, images in ((small, 10), (large, 4)):
+        scene.project.unassign(job.id)
+        scene.project.assign(job.batch_id, images=images)
+    scene.a_batch(14)
+    _suspect(scene, hidden)
+    assert scene.last(FLOWS) == (14, 20, 8, 6, 0)
+    assert scene.read().verdict.is_trusted
+    assert scene.last(FLOWS) == (0, 0, 0, 0, 0)
+    scene.project.delete(hidden)
+    scene.run()
+    assert scene.last(FLOWS) == (0, 0, 0, 0, 5)
+
+
+def test_what_a_suspect_answer_showed_to_be_removed_and_turns_up_moved(scene: Scene) -> None:
+    hidden, split = scene.a_batch(5), scene.a_batch(60)
+    scene.run()
+    _suspect(scene, hidden, scene.project.split(split, images=20).id)
+    assert scene.last(FLOWS) == (0, 0, 0, 0, 20)
+    scene.run()
+    assert scene.last(FLOWS) == (0, 20, 0, 0, -20)
+
+
+def test_jobs_that_were_first_read_with_a_suspect_answer_took_nothing_since(
+    place: tuple[str, psycopg.Connection],
+) -> None:
+    scene = Scene(*place)
+    hidden, split = scene.a_batch(5), scene.a_batch(60)
+    scene.project.assign(split, images=25)
+    scene.run(read_jobs=ReadJobs.NEVER)
+    _suspect(scene, hidden, scene.project.split(split, images=20).id)
+    assert scene.last(f"jobs_verdict, {FLOWS}") == ("changed", 0, 0, 0, 0, 20)
+    scene.run()
+    assert scene.last(FLOWS) == (0, 20, 0, 0, -20)
+    scene.engine.dispose()
+
+
+def test_a_job_less_counts_against_new_ones(scene: Scene) -> None:
+    batch = scene.a_batch(40)
+    job = scene.project.assign(batch, images=2)
+    scene.run()
+    scene.project.unassign(job.id)
+    for _ in range(2):
+        scene.project.assign(batch, images=10)
+    scene.project.split(batch, images=5)
+    scene.run()
+    assert scene.last(f"num_jobs_delta, images_delta, {FLOWS}") == (1, -18, 2, 3, 20, 0, 0)
+
+
+def test_a_batch_whose_jobs_came_back_with_a_new_one_is_taken_at_its_word(scene: Scene) -> None:
+    """It counts one more, the list shows two: which of them took its images is not known."""
+    batch = scene.a_batch(40)
+    job = scene.project.assign(batch, images=5)
+    scene.run()
+    scene.source.faults.add(Fault.status(404), path=f"{JOBS}/{job.id}", times=None)
+    assert scene.jobs(Fault.without(job.id)).moves.left == 1
+    scene.project.assign(batch, images=3)
+    scene.project.split(batch, images=20)
+    assert scene.jobs().moves.returned == 1
+    assert scene.last(f"num_jobs_delta, images_delta, {FLOWS}") == (1, -3, 20, 0, 23, 0, 0)
+
+
 def test_a_new_job_takes_what_it_holds_and_no_more(scene: Scene) -> None:
     batch = scene.a_batch(100)
     scene.run()
@@ -102,6 +173,26 @@ def test_a_job_that_is_made_anew_does_not_count_its_work_again(scene: Scene) -> 
     scene.project.annotate(again.id, images=6)
     scene.run()
     assert scene.last(WORK) == (1, 0, 0)
+
+
+def test_work_of_one_batch_does_not_make_up_for_that_of_another(scene: Scene) -> None:
+    left, entered = scene.a_batch(20), scene.a_batch(20)
+    job = scene.project.assign(left)
+    scene.project.annotate(job.id, images=5)
+    scene.run()
+    scene.project.unassign(job.id)
+    scene.project.annotate(scene.project.assign(entered).id, images=6)
+    scene.run()
+    assert scene.last(WORK) == (6, 0, 0)
+
+
+def _suspect(scene: Scene, *batches: str) -> None:
+    """Read once while neither the list nor a look-up tells who these are, one of them known."""
+    scene.source.faults.add(Fault.status(500), path=f"{LIST}/*", times=None)
+    body = bodies.batches(scene.project).decode()
+    for batch in batches:
+        body = body.replace(f'"{batch}"', "null")
+    assert scene.read(Fault.literal(body), path=LIST).verdict == "suspect"
 
 
 def _without_an_id(scene: Scene, batch: str) -> str:
