@@ -100,13 +100,14 @@ class Base(msgspec.Struct, frozen=True):
 
     `observation_id` is None if there is nothing to begin with, `lacking_at` the last observation that cannot
     be taken again, `is_pruned` whether that is because its body was dropped, and not for want of thresholds.
-    `jobs_at` is the last trusted reading of the jobs by then.
+    `jobs_at` is the last trusted reading of the jobs by then, `jobs_digest` what it received.
     """
 
     lacking_at: datetime
     is_pruned: bool
     observation_id: int | None
     jobs_at: datetime | None = None
+    jobs_digest: bytes | None = None
 
 
 def base_of(connection: Connection, project_id: int) -> Base | None:
@@ -115,7 +116,7 @@ def base_of(connection: Connection, project_id: int) -> Base | None:
     if row is None:
         return None
     jobs_at = None if row.jobs_at is None else row.jobs_at.astimezone(UTC)
-    return Base(row.lacking_at.astimezone(UTC), row.is_pruned, row.observation_id, jobs_at)
+    return Base(row.lacking_at.astimezone(UTC), row.is_pruned, row.observation_id, jobs_at, row.jobs_digest)
 
 
 def observations(connection: Connection, project_id: int, after: int) -> Iterator[Kept]:

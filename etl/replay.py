@@ -126,7 +126,7 @@ class Replayer:
         """Give the replay the project as it stood where it begins; say why if that is nowhere."""
         base = base_of(connection, course.project_id)
         if base is None:
-            self._seed(course.project_id, None, _Shown(Snapshot(()), Snapshot(())))
+            self._seed(course.project_id, None, _Shown(Snapshot(()), Snapshot(())), None)
             return None
         if base.observation_id is None:
             why = "were dropped by prune" if base.is_pruned else "come from runs that noted no thresholds"
@@ -136,7 +136,7 @@ class Replayer:
             )
         kept = next(observations(connection, course.project_id, base.observation_id - 1))
         shown = _shown(connection, kept)
-        self._seed(course.project_id, kept, shown or _Shown(Snapshot(()), Snapshot(())))
+        self._seed(course.project_id, kept, shown or _Shown(Snapshot(()), Snapshot(())), base.jobs_digest)
         course.begin(kept, base.jobs_at, shown)
         return None
 
@@ -151,13 +151,13 @@ class Replayer:
             differing=differing,
         )
 
-    def _seed(self, project_id: int, base: Kept | None, shown: _Shown) -> None:
+    def _seed(self, project_id: int, base: Kept | None, shown: _Shown, jobs_digest: bytes | None) -> None:
         values = {
             "project_id": project_id,
             "base": base.observation_id if base else None,
             "digest": base.digest if base else None,
             "shown": msgspec.json.encode(shown.batches.records).decode(),
-            "jobs_digest": base.jobs.digest if base and base.jobs else None,
+            "jobs_digest": jobs_digest,
             "jobs_shown": msgspec.json.encode(shown.jobs.records).decode(),
         }
         self._writer.exec_driver_sql(rendered("replay_seed"), values)
@@ -242,10 +242,9 @@ class _Course:
         return self._last_id > before
 
     def _take(self, connection: Connection, kept: Kept) -> Verdict:
+        self._mind_repeated(kept)
         if kept.is_applied or (kept.jobs is not None and kept.jobs.is_applied):
             return self._observe(connection, kept)
-        if kept.verdict is Verdict.UNCHANGED and kept.digest is not None:
-            self._mind_repeated(kept, kept.digest)
         return kept.verdict
 
     def _observe(self, connection: Connection, kept: Kept) -> Verdict:
@@ -287,12 +286,22 @@ class _Course:
             read_jobs=ReadJobs.ALWAYS if kept.jobs else ReadJobs.NEVER,
         )
 
-    def _mind_repeated(self, kept: Kept, digest: bytes) -> None:
-        """See that an answer which was called the same was the same."""
+    def _mind_repeated(self, kept: Kept) -> None:
+        """See that the answers which were called the same were the same."""
+        is_repeated = kept.verdict is Verdict.UNCHANGED and not kept.is_applied and kept.digest is not None
+        if is_repeated and kept.digest != self._believes(kept).digest:
+            self._blame(kept, "its body is said to be the last trusted one again, and is not")
+        jobs = kept.jobs
+        if jobs is None or jobs.verdict is not Verdict.UNCHANGED or jobs.is_applied or jobs.digest is None:
+            return
+        if jobs.digest != self._believes(kept).jobs.digest:
+            self._blame(kept, "its body of jobs is said to be the last trusted one again, and is not")
+
+    def _believes(self, kept: Kept) -> ProjectState:
+        """Return what is believed until something is observed again."""
         if self._believed is None:
             self._believed = self._state(kept.run_id)
-        if digest != self._believed.digest:
-            self._blame(kept, "its body is said to be the last trusted one again, and is not")
+        return self._believed
 
     def _state(self, run_id: int) -> ProjectState:
         (state,) = self._ledger.claim(run_id, [self.project_id])

@@ -34,7 +34,8 @@ SELECT
     lacking.observed_at AS lacking_at,
     lacking.is_pruned,
     base.observation_id,
-    jobs.jobs_at
+    jobs.jobs_at,
+    jobs.jobs_digest
 FROM lacking
 LEFT JOIN LATERAL (
     SELECT observation.observation_id
@@ -64,10 +65,14 @@ LEFT JOIN LATERAL (
     ON TRUE
 -- The last trusted reading of the jobs until then.
 LEFT JOIN LATERAL (
-    SELECT max(observation.jobs_at) AS jobs_at
+    SELECT
+        observation.jobs_at,
+        observation.jobs_digest
     FROM ledger.observation
     WHERE observation.project_id = %(project_id)s
         AND observation.observation_id <= base.observation_id
         AND observation.jobs_verdict IN ('changed', 'unchanged')
+    ORDER BY observation.jobs_at DESC
+    LIMIT 1
 ) AS jobs
     ON TRUE

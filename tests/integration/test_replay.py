@@ -42,7 +42,9 @@ class Archive(Scene):
     def agrees(self) -> bool:
         """Whether every answer that was compared could be taken again, and nothing differs."""
         found = self.replay()
-        ((applied,),) = self.ask("SELECT count(*) FROM ledger.observation WHERE parse_ms IS NOT NULL")
+        ((applied,),) = self.ask(
+            "SELECT count(*) FROM ledger.observation WHERE parse_ms IS NOT NULL OR jobs_changes IS NOT NULL"
+        )
         assert [(one.cause, one.differing, one.obstacle, one.since) for one in found.values()] == [
             (None, {}, None, None)
         ] * len(found)

@@ -80,6 +80,16 @@ def test_each_broken_promise_is_told_once_with_all_its_rows(scene: Scene) -> Non
     assert "images" in found.broken[0].rows[0].detail
 
 
+def test_a_promise_of_jobs_that_is_broken_is_told_with_its_project(scene: Scene) -> None:
+    found = broken_by(
+        scene,
+        "UPDATE ledger.job SET images = images + 1 WHERE job_id = (SELECT min(job_id) FROM ledger.job)",
+    )
+
+    assert {broken.invariant for broken in found.broken} == {"jobs_balance", "current_row_is_last_change"}
+    assert all("`batchledger replay --project acme/" in broken.remedy for broken in found.broken)
+
+
 def test_the_remedy_names_the_project_where_it_is_only_one(scene: Scene) -> None:
     found = broken_by(scene, "UPDATE ledger.project SET images = images + 1 WHERE project = 'cars'")
 
