@@ -248,11 +248,15 @@ def export(  # noqa: PLR0913 - one argument for each option.
     at: Annotated[str | None, typer.Option(metavar="T", help=f"For a function: {INSTANT}.")] = None,
     from_: Annotated[str | None, typer.Option("--from", metavar="T", help="Rows from then on.")] = None,
     to: Annotated[str | None, typer.Option(metavar="T", help="Rows until then.")] = None,
+    argument: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="What else a function is told; repeatable."),
+    ] = None,
 ) -> int:
     """Write a view as CSV, JSON lines or Parquet."""
     from etl.commands import export as exporting
 
-    wish = exporting.wish_of(view, columns, project or (), (at, from_, to))
+    wish = exporting.wish_of(view, columns, project or (), (at, from_, to), argument or ())
     return exporting.export(_session(context), wish, format_of(format_, output), output)
 
 

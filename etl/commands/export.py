@@ -36,6 +36,7 @@ def wish_of(
     columns: str,
     projects: Sequence[str],
     times: tuple[str | None, str | None, str | None],
+    arguments: Sequence[str] = (),
 ) -> Wish:
     """
     Read what is asked for.
@@ -45,6 +46,7 @@ def wish_of(
         columns: Names with commas between them; empty: all.
         projects: Each as `workspace/project`.
         times: What was given for --at, --from and --to.
+        arguments: What else a function is told, each as `name=value`.
 
     Raises:
         SettingsError: It cannot be read.
@@ -57,7 +59,15 @@ def wish_of(
         projects=tuple(map(slug_of, projects)),
         span=span_of(from_text, to_text, now),
         at=None if at is None else past_instant_of(at, now),
+        arguments=dict(map(_argument, arguments)),
     )
+
+
+def _argument(text: str) -> tuple[str, str]:
+    name, is_told, value = text.partition("=")
+    if not is_told or "\0" in text:
+        raise SettingsError(f"{text!r} is no argument", remedy="write it as name=value, such as grain=week")
+    return name.strip(), value.strip()
 
 
 def export(session: Session, wish: Wish, form: Format, output: str) -> int:

@@ -304,9 +304,58 @@ def test_a_function_is_told_the_times(life: Life) -> None:
     assert differing["images_delta"] == "5"
 
 
+PERIODS: Final = ("project_period", "--argument", "grain=week", "--argument", "time_zone=Asia/Kolkata")
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_a_function_is_told_its_other_arguments_by_their_names(life: Life, tmp_path: Path, form: str) -> None:
+    output = tmp_path / f"weeks.{form}"
+    _written(
+        life.uri, *PERIODS, "--columns", "workspace,project,images,period_start", "--output", str(output)
+    )
+    written = _parsed(output)
+    with psycopg.connect(life.uri) as connection:
+        asked = connection.execute(
+            "SELECT workspace, project, images FROM analytics.project_period('week', 'Asia/Kolkata')"
+        ).fetchall()
+    assert len(written) == len(asked) > 2
+    told = [(row["workspace"], row["project"], int(row["images"])) for row in written]
+    assert sorted(told) == sorted(asked)
+
+
+def _parsed(file: Path) -> list[dict[str, Any]]:
+    if file.suffix == ".parquet":
+        read: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+        return read
+    lines = file.read_text("utf-8").splitlines()
+    return list(csv.DictReader(lines)) if file.suffix == ".csv" else [json.loads(line) for line in lines]
+
+
+def test_the_span_and_the_project_are_told_to_the_function_beside_its_other_arguments(life: Life) -> None:
+    begin, end = life.at(0).isoformat(), life.at(0.5).isoformat()
+    weeks = _rows(life.uri, *PERIODS, "--from", begin, "--to", end, "--project", "acme/cars")
+    assert [(row["workspace"], row["project"]) for row in weeks] == [("acme", "cars")]
+    # A week of Kolkata begins on Monday at its own midnight.
+    assert weeks[0]["period_start"].endswith("18:30:00+00")
+    assert len(_rows(life.uri, *PERIODS, "--to", end)) == len(
+        _rows(life.uri, *PERIODS, "--from", begin, "--to", end)
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
+        (("project_period",), 2, "give --argument grain=... and --argument time_zone=..."),
+        ((*PERIODS[:3],), 2, "give --argument time_zone=..."),
+        ((*PERIODS, "--argument", "zone=UTC"), 2, "it takes grain and time_zone"),
+        ((*PERIODS, "--argument", "from_at=now"), 2, "give --from T"),
+        ((*PERIODS, "--argument", "of_project=cars"), 2, "give --project W/P"),
+        ((*PERIODS, "--argument", "grain"), 2, "name=value"),
+        ((*PERIODS, "--argument", "grain=fortnight"), 2, "fortnight"),
+        ((*PERIODS, "--argument", "time_zone=Europe/Atlantis", "--format", "jsonl"), 2, "Europe/Atlantis"),
+        ((*PERIODS, "--argument", "grain='); DROP TABLE x; --"), 2, "DROP TABLE x"),
+        (("batch", "--argument", "grain=week"), 2, "leave out --argument"),
+        (("batch_as_of", "--at", "now", "--argument", "grain=week"), 2, "leave out --argument"),
         (("btach",), 3, "did you mean batch"),
         (("analytics.batch_chnage",), 3, "did you mean batch_change"),
         (("batch", "--columns", "imagse"), 3, "did you mean images"),

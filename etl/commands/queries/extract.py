@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -18,7 +20,7 @@ from etl.errors import SettingsError
 from etl.records import Slug
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Connection
 
@@ -31,7 +33,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     What is asked for.
 
     `columns` and `projects` are all of them where empty. `span` is when the rows are about, `at` the instant
-    at which a function tells how things stood.
+    at which a function tells how things stood. `arguments` are what else a function is told, by their names.
     """
 
     view: str
@@ -39,6 +41,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     projects: tuple[Slug, ...] = ()
     span: Span = Span()
     at: datetime | None = None
+    arguments: Mapping[str, str] = MappingProxyType({})
 
 
 class Column(NamedTuple):
@@ -85,7 +88,7 @@ def pure(connection: Connection) -> Iterator[psycopg.Connection]:
 
     Raises:
         DatabaseUnavailableError: The database went away, or gave up a statement.
-        SettingsError: The role may not read it.
+        SettingsError: The role may not read it, or a function cannot do with what it is told.
     """
     pg = connection.connection.driver_connection
     if not isinstance(pg, psycopg.Connection):
@@ -96,8 +99,15 @@ def pure(connection: Connection) -> Iterator[psycopg.Connection]:
         raise denied(error) from None
     except QueryCanceled as error:
         raise given_up(error) from None
+    except psycopg.DataError as error:
+        raise SettingsError(
+            f"the database cannot do with what it is told: {error.diag.message_primary}", remedy=_TOLD_REMEDY
+        ) from None
     except psycopg.OperationalError as error:
         raise unavailable(connection.engine, error) from None
+
+
+_TOLD_REMEDY: Final = "`batchledger dictionary VIEW` says what a function takes"
 
 
 # Where from
@@ -150,32 +160,45 @@ def _source(pg: psycopg.Connection, wish: Wish) -> _Source:
             f"{wish.view} is a view, and tells how things are now",
             remedy=f"leave out --at, or export {' or '.join(can)}",
         )
+    if wish.arguments:
+        raise SettingsError(f"{wish.view} is a view, and takes no arguments", remedy="leave out --argument")
     return _Source(Identifier("analytics", wish.view))
 
 
 def _call(wish: Wish, function: _Callable) -> _Source:
     """Write a call; what nobody asked for is left to its default, or is NULL: of all."""
-    given = _arguments(wish)
+    given, takes = _arguments(wish), (*function.required, *function.optional)
     lacking = [name for name in function.required if name not in given]
     if lacking:
-        options = [_OPTIONS[name] for name in lacking if name in _OPTIONS]
+        options = [_OPTIONS.get(name, f"--argument {name}=...") for name in lacking]
         raise SettingsError(
-            f"{wish.view} needs to be told {', '.join(lacking)}",
-            remedy=f"give {' and '.join(options)}" if options else "call it in `batchledger psql`",
+            f"{wish.view} needs to be told {', '.join(lacking)}", remedy=f"give {' and '.join(options)}"
         )
-    if wish.at is not None and "at" not in {*function.required, *function.optional}:
+    if wish.at is not None and "at" not in takes:
         raise SettingsError(f"{wish.view} is not about one instant", remedy="leave out --at")
-    named = {
-        name: given[name]
-        for name in (*function.required, *function.optional)
-        if name in function.required or given.get(name) is not None
-    }
+    for name in wish.arguments:
+        if name not in takes or name in _OPTIONS:
+            raise _misnamed(wish.view, name, [one for one in takes if one not in _OPTIONS])
+    named = {name: given[name] for name in takes if name in function.required or given.get(name) is not None}
     arguments = [SQL("{} => {}").format(Identifier(name), Literal(value)) for name, value in named.items()]
     call = SQL("{}({})").format(Identifier("analytics", wish.view), SQL(", ").join(arguments))
     return _Source(call, has_span="from_at" in named)
 
 
-_OPTIONS: Final = {"at": "--at T", "from_at": "--from T", "to_at": "--to T"}
+_OPTIONS: Final = {
+    "at": "--at T",
+    "from_at": "--from T",
+    "to_at": "--to T",
+    **dict.fromkeys(("of_workspace", "of_project", "workspace", "project"), "--project W/P"),
+}
+"""What is told by an option of its own."""
+
+
+def _misnamed(view: str, name: str, takes: Sequence[str]) -> SettingsError:
+    if name in _OPTIONS:
+        return SettingsError(f"{name} is not told by --argument", remedy=f"give {_OPTIONS[name]}")
+    remedy = f"it takes {' and '.join(takes)}" if takes else "leave out --argument"
+    return SettingsError(f"{view} has no argument {name!r}", remedy=remedy)
 
 
 def _arguments(wish: Wish) -> Mapping[str, Any]:
@@ -183,6 +206,7 @@ def _arguments(wish: Wish) -> Mapping[str, Any]:
     (only,) = wish.projects if len(wish.projects) == 1 else (None,)
     told = {"at": wish.at, "from_at": wish.span.from_at, "to_at": wish.span.to_at}
     return {
+        **wish.arguments,
         **{name: at for name, at in told.items() if at is not None},
         **dict.fromkeys(("of_workspace", "workspace"), only and only.workspace),
         **dict.fromkeys(("of_project", "project"), only and only.project),
@@ -271,13 +295,16 @@ def estimate(connection: Connection, extract: Extract) -> int:
 
 
 def copied(pg: psycopg.Connection, query: Composed) -> Iterator[memoryview]:
-    """Yield the rows as CSV of UTF-8, after a line of the names."""
+    """Yield the rows as CSV of UTF-8, after a line of the names; none where the query fails at once."""
     with (
         pg.cursor() as cursor,
         cursor.copy(SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER)").format(query)) as rows,
     ):
-        for row in rows:
-            yield memoryview(row)
+        lines = iter(rows)
+        # The names come before anything was computed, and wait for the first row.
+        first = [line for line in (next(lines, None), next(lines, None)) if line is not None]
+        yield from (memoryview(line) for line in first)
+        yield from (memoryview(line) for line in lines)
 
 
 def fetched(pg: psycopg.Connection, query: Composed) -> Iterator[list[tuple[Any, ...]]]:
