@@ -8,10 +8,13 @@ import pytest
 
 from etl.parse.people import People, PeoplePolicy, scrubbed
 from etl.records import Verdict
+from etl.replay import replaying
 from etl.selection import ReadJobs
+from etl.settings import DatabaseSettings
 from etl.simulator.faults import Fault
 from etl.tables import metadata
 from tests.integration.test_replay import CARS, DRONES, Archive, an_archive
+from tests.logins import as_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -226,17 +229,20 @@ def test_each_column_that_is_changed_by_hand_is_found_as_the_first_difference(
     scene.owner.execute(
         f"CREATE TEMPORARY TABLE kept AS SELECT * FROM ledger.{table} WHERE {where}".encode(), names
     )
-    for column in sorted(OF_JOBS[table]):
-        kind = str(metadata.tables[f"ledger.{table}"].c[column].type)
-        value = OTHERWISE[kind].format(column)
-        scene.owner.execute(f"UPDATE ledger.{table} SET {column} = {value} WHERE {where}".encode(), names)
-        cause = scene.cause()
-        told = (cause.what, {one.column for one in cause.differences}, cause.observation_id)
-        assert told == (what.format(**names), {column}, names["id"]), column
-        scene.owner.execute(
-            f"UPDATE ledger.{table} SET {column} = (SELECT {column} FROM kept) WHERE {where}".encode(), names
-        )
-    assert scene.agrees()
+    with replaying(as_owner(scene.uri), DatabaseSettings()) as replayer:
+        for column in sorted(OF_JOBS[table]):
+            kind = str(metadata.tables[f"ledger.{table}"].c[column].type)
+            _set(scene, f"{table} SET {column} = {OTHERWISE[kind].format(column)} WHERE {where}", names)
+            cause = replayer.replay(CARS, 1).cause
+            assert cause is not None, column
+            told = (cause.what, {one.column for one in cause.differences}, cause.observation_id)
+            assert told == (what.format(**names), {column}, names["id"])
+            _set(scene, f"{table} SET {column} = (SELECT {column} FROM kept) WHERE {where}", names)
+        assert replayer.replay(CARS, 1).cause is None
+
+
+def _set(scene: Archive, what: str, names: dict[str, Any]) -> None:
+    assert scene.owner.execute(f"UPDATE ledger.{what}".encode(), names).rowcount == 1
 
 
 def _unchecked(scene: Archive, table: str) -> str:
