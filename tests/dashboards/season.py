@@ -46,18 +46,20 @@ class Team:
         assigns: Images that are put into jobs, at most.
         annotates: Images that are annotated, at most.
         until: The day after which nobody works on it any more.
+        uploads_until: The day after which nothing comes in any more.
     """
 
     uploads: int
     assigns: int
     annotates: int
     until: int = DAYS
+    uploads_until: int = DAYS
 
 
 _TEAMS: Final = {
     "acme/cars": Team(uploads=60, assigns=85, annotates=80),
     "acme/drones": Team(uploads=70, assigns=55, annotates=50),
-    "acme/helmets": Team(uploads=40, assigns=48, annotates=44),
+    "acme/helmets": Team(uploads=60, assigns=48, annotates=44, uploads_until=32),
     "acme/potholes": Team(uploads=45, assigns=60, annotates=50, until=40),
 }
 
@@ -148,7 +150,8 @@ class _Season:
         for path, team in _TEAMS.items():
             if day <= team.until:
                 project = self.world.project(path)
-                self._upload(project, team, at)
+                if day <= team.uploads_until:
+                    self._upload(project, team, at)
                 self._assign(project, int(team.assigns * pace), at)
                 self._annotate(project, int(team.annotates * pace))
                 self._tidy(project, day)
