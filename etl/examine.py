@@ -51,6 +51,7 @@ class Matter(msgspec.Struct, Generic[Record_co], frozen=True):
         known: Gives what is believed of a project, by its number.
         neighbours: What the other projects can say of a loss.
         scrub: Takes out of a body what is not to be kept.
+        mark: Tells this way to scrub from others; empty where nothing is taken out.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Matter(msgspec.Struct, Generic[Record_co], frozen=True):
     known: Callable[[int], Known]
     neighbours: Vicinity
     scrub: Callable[[bytes], bytes] = bytes
+    mark: str = ""
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -92,11 +94,13 @@ class Heard(msgspec.Struct, Generic[Record_co], frozen=True):
     One usable answer. `at` is when it was observed, as it is to be noted.
 
     `digest` and `size` are those of what is kept of its body; None where the source says nothing changed.
-    `believed` is None where it is the last trusted one again.
+    `etag` is the source's with the mark of what was taken out. `believed` is None where it is the last
+    trusted one again.
     """
 
     answer: Answer
     at: datetime
+    etag: str | None
     digest: bytes | None = None
     size: int | None = None
     believed: Believed[Record_co] | None = None
@@ -151,19 +155,21 @@ class Examiner(msgspec.Struct, frozen=True):
         Raises:
             SourceError: There is no usable answer.
         """
-        answer = matter.ask(past.slug, past.etag)
-        at = dated(answer.observed_at)
+        sent = _unmarked(past.etag, matter.mark)
+        answer = matter.ask(past.slug, sent)
+        at, etag = dated(answer.observed_at), _marked(answer.etag, matter.mark)
         if answer.body is None:
-            return Heard(answer, at)
+            return Heard(answer, at, etag)
         body = matter.scrub(answer.body)
         digest = hashlib.sha256(body).digest()
-        if digest == past.digest:
-            return Heard(answer, at, digest, len(body))
+        # Where an ETag was held back the same body is compared as well, so that its new mark is kept.
+        if digest == past.digest and (sent is not None or past.etag is None):
+            return Heard(answer, at, etag, digest, len(body))
         began = time.perf_counter()
         snapshot = _parsed(matter, body, answer)
         parse_ms = (time.perf_counter() - began) * 1000
         believed = self._believe(matter, past, snapshot, body, at, accepted, parse_ms)
-        return Heard(answer, at, digest, len(body), believed)
+        return Heard(answer, at, etag, digest, len(body), believed)
 
     def _believe(  # noqa: PLR0913, PLR0917 - an answer, what is known, and what an operator says.
         self,
@@ -217,6 +223,21 @@ class Examiner(msgspec.Struct, frozen=True):
         except SourceError as error:
             _log.info("look-up is inconclusive", error=str(error), **{matter.name: record_id})
             return _LookedFor(Inconclusive(), error.requests)
+
+
+def _marked(etag: str | None, mark: str) -> str | None:
+    """Put the mark before an ETag that came."""
+    return f"{mark} {etag}" if mark and etag is not None else etag
+
+
+def _unmarked(etag: str | None, mark: str) -> str | None:
+    """
+    Take the mark off an ETag that was kept; None where it is another mark.
+
+    What was taken out of that answer is not what would be taken out now, so it may not stand for a new one.
+    """
+    prefix = f"{mark} " if mark else ""
+    return etag.removeprefix(prefix) if etag is not None and etag.startswith(prefix) else None
 
 
 def _surroundings(

@@ -23,6 +23,7 @@ from etl.examine import Examiner, Heard, Matter, Past
 from etl.guard import GuardRules
 from etl.neighbours import Vicinity
 from etl.parse import parse_batch, parse_batches, parse_job, parse_jobs
+from etl.parse.people import mark_of
 from etl.ports import Applied, Clock, Ledger, Source
 from etl.readings import (
     HELD,
@@ -157,6 +158,7 @@ class Observer(msgspec.Struct, frozen=True):
             known=self.ledger.known_jobs,
             neighbours=self.job_neighbours,
             scrub=self.scrub,
+            mark=mark_of(self.scrub),
         )
 
     def _past(self, state: ProjectState) -> Past:

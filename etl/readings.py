@@ -138,7 +138,7 @@ def observation_of(
         parse_ms=believed.parse_ms if believed else None,
         totals=state.totals,
         digest=batches.digest,
-        etag=answer.etag,
+        etag=batches.etag,
         is_settled=believed.is_settled if believed else None,
         jobs=None if jobs is None else _jobs_observation(state, batches.at, jobs),
     )
@@ -165,7 +165,7 @@ def _jobs_observation(
         http_status=jobs.answer.http_status,
         body_bytes=jobs.size,
         digest=jobs.digest,
-        etag=jobs.answer.etag,
+        etag=jobs.etag,
         is_settled=jobs.believed.is_settled if jobs.believed else None,
     )
 
