@@ -42,7 +42,7 @@ REVOKE INSERT, UPDATE, DELETE ON ledger.alembic_version FROM "batchledger_writer
 REVOKE UPDATE, DELETE ON ledger.batch_change FROM "batchledger_writer";
 REVOKE UPDATE, DELETE ON ledger.job_change FROM "batchledger_writer";
 -- To forget people is no change of what happened.
-GRANT UPDATE (name, labeler, reviewer) ON ledger.job_change TO "batchledger_writer";
+GRANT UPDATE (name, status, labeler, reviewer) ON ledger.job_change TO "batchledger_writer";
 REVOKE DELETE ON ledger.batch, ledger.job, ledger.project, ledger.project_day FROM "batchledger_writer";
 
 -- The same for what later migrations make.
