@@ -29,7 +29,7 @@ _STEADY: Final = {
     "progress": "SELECT * FROM analytics.batch_progress",
     # By another clock a day begins within one of ours, where folded readings are further apart.
     "days elsewhere": (
-        "SELECT to_jsonb(one) - 'last_observed_at' "
+        "SELECT to_jsonb(one) - 'last_observed_at' - 'jobs_observed_at' "
         "FROM analytics.project_period('day', 'America/New_York', NULL, %(until)s) AS one"
     ),
     "projects": "SELECT to_jsonb(one) - 'age_s' FROM analytics.project AS one",

@@ -36,6 +36,7 @@ class Work(NamedTuple):
     rejected: int | None = 0
     status: str | None = "assigned"
     created_at: datetime | None = None
+    labeler: str | None = None
 
 
 class Flows(NamedTuple):
@@ -106,9 +107,15 @@ class History:
         *,
         flows: Flows | None = None,
         done: Done | None = None,
+        rule: str | None = None,
         **more: Any,
     ) -> None:
-        """Write a trusted observation of all batches, and a minute later of all jobs unless they are None."""
+        """
+        Write an observation of all batches, and a minute later of all jobs unless they are None.
+
+        The jobs are trusted, and the batches too unless a `rule` makes them suspect: then `batches` are what
+        is believed of them nevertheless.
+        """
         state = self._projects[name]
         changed = _changed(state.batches or {}, batches)
         is_read = jobs is not None
@@ -130,7 +137,8 @@ class History:
         observation_id = self._observation(
             state,
             at,
-            "changed" if changed else "unchanged",
+            _verdict(rule, changed),
+            rule=rule,
             batches_entered=kinds.count("entered"),
             batches_changed=kinds.count("changed"),
             batches_left=kinds.count("left"),
@@ -153,7 +161,9 @@ class History:
         since = {"jobs_since": at + MINUTE} if is_read and state.jobs_previous_at is None else {}
         known = {key: value for key, value in totals.items() if value is not None}
         self._update("project", {"project_id": state.project_id}, known | since)
-        state.previous_at, state.batches = at, dict(batches)
+        state.batches = dict(batches)
+        if rule is None:
+            state.previous_at = at
         if is_read:
             state.jobs_previous_at, state.jobs = at + MINUTE, dict(jobs or {})
 
@@ -290,6 +300,12 @@ _NOTHING: Final = {
     "num_jobs_delta": 0,
 }
 _NO_IMAGES: Final = {"images": 0, "annotated": 0, "approved": 0, "rejected": 0}
+
+
+def _verdict(rule: str | None, changed: Mapping[str, _Moved]) -> str:
+    if rule is not None:
+        return "suspect"
+    return "changed" if changed else "unchanged"
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> dict[str, _Moved]:

@@ -42,6 +42,8 @@ _OF_A_PERIOD: Final = {
     "rejected_work": "bigint",
     "remaining": "bigint",
     "last_observed_at": AT,
+    "jobs_observed_at": AT,
+    "is_in_step": "boolean",
 }
 PROMISED: Final = {
     "batch": {
@@ -129,6 +131,8 @@ PROMISED: Final = {
         "remaining": "bigint",
         "is_jobs_observed": "boolean",
         "last_observed_at": AT,
+        "jobs_observed_at": AT,
+        "is_in_step": "boolean",
     },
     "observation": {
         "run_id": "bigint",
@@ -290,6 +294,8 @@ PROMISED: Final = {
         "is_observed": "boolean",
         "is_jobs_observed": "boolean",
         "last_observed_at": AT,
+        "jobs_observed_at": AT,
+        "is_in_step": "boolean",
     },
     "forecast": {
         "workspace": "text",
@@ -312,6 +318,7 @@ PROMISED: Final = {
         "end_late": "date",
         "last_observed_at": AT,
         "jobs_observed_at": AT,
+        "is_in_step": "boolean",
     },
     "batch_lead_time": {
         "workspace": "text",
@@ -329,6 +336,7 @@ PROMISED: Final = {
         "to_completed_s": "double precision",
         "gone_at": AT,
         "last_observed_at": AT,
+        "jobs_observed_at": AT,
     },
     "stalled": {
         "kind": "text",
@@ -365,6 +373,7 @@ PROMISED: Final = {
         "gone_at": AT,
         "last_observed_at": AT,
         "jobs_observed_at": AT,
+        "is_in_step": "boolean",
     },
     "batch_move": {
         "workspace": "text",
@@ -464,6 +473,8 @@ CALLS: Final = {
         "rejected_work": "bigint",
         "remaining": "bigint",
         "last_observed_at": AT,
+        "jobs_observed_at": AT,
+        "is_in_step": "boolean",
     },
     "batch_diff(now(), now(), NULL, NULL)": {
         "workspace": "text",

@@ -33,6 +33,10 @@ def feb(day: int, hour: int = 12, minute: int = 0) -> datetime:
     return datetime(2024, 2, day, hour, minute, tzinfo=UTC)
 
 
+def noon(days_ago: int) -> datetime:
+    return _TODAY - days_ago * DAY + NOON
+
+
 class Asked:
     """A database that analysts ask."""
 
@@ -59,6 +63,11 @@ def ask(new_database: NewDatabase) -> Iterator[Asked]:
         _tell_of_nights(history)
         _tell_of_waiting(history)
         _tell_of_paces(history)
+        _tell_of_steps(history)
+        _tell_of_ways(history)
+        _tell_of_ends(history)
+        _tell_of_hands(history)
+        _tell_of_havana(history)
         yield Asked(reader)
 
 
@@ -208,11 +217,14 @@ def test_periods_of_utc_are_the_days_weeks_and_months_of_the_views(
 ) -> None:
     columns = _SUMS if grain != "day" else _SUMS.replace(" days, observed_days, jobs_observed_days,", "")
     told = ask(
-        f"SELECT project, (period_start AT TIME ZONE 'UTC')::date, {columns} "
+        f"SELECT project, (period_start AT TIME ZONE 'UTC')::date, {columns}, jobs_observed_at, is_in_step "
         "FROM analytics.project_period(%s, 'UTC') ORDER BY 1, 2",
         grain,
     )
-    assert told == ask(f"SELECT project, {column}, {columns} FROM analytics.{view} ORDER BY 1, 2")
+    assert told == ask(
+        f"SELECT project, {column}, {columns}, jobs_observed_at, is_in_step "
+        f"FROM analytics.{view} ORDER BY 1, 2"
+    )
 
 
 def test_what_is_left_burns_down(ask: Asked) -> None:
@@ -382,7 +394,8 @@ def test_a_job_that_is_older_than_its_batch_was_not_made_from_it(ask: Asked) -> 
         "WHERE project = 'heirs' ORDER BY batch_id"
     )
     # Of F it is known since noon of the 5th that there are jobs: two days after its upload.
-    assert rows == [("E", feb(2), 86_400), ("F", feb(5), 2 * 86_400)]
+    # Of E the first observation found it, so that nobody knows since when.
+    assert rows == [("E", feb(2), None), ("F", feb(5), 2 * 86_400)]
 
 
 def test_how_far_a_batch_is(ask: Asked) -> None:
@@ -603,9 +616,34 @@ def test_observed_days_of_a_period_are_those_of_its_zone(ask: Asked) -> None:
 
 
 def test_a_grain_or_a_zone_that_does_not_exist_is_refused(ask: Asked) -> None:
-    for grain, zone in (("fortnight", "UTC"), ("day", "Europe/Atlantis")):
-        with pytest.raises(psycopg.Error, match=rf"{grain}|{zone}"):
-            ask("SELECT FROM analytics.project_period(%s, %s)", grain, zone)
+    with pytest.raises(psycopg.Error, match=r'time zone "Europe/Atlantis" not recognized'):
+        ask("SELECT FROM analytics.project_period('day', 'Europe/Atlantis')")
+    for grain in ("hour", "fortnight", "Day", None):
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match=r"is no grain") as refused:
+            ask("SELECT FROM analytics.project_period(%s, 'UTC')", grain)
+        assert refused.value.diag.message_hint == "It is day, week, month, quarter or year."
+
+
+# Havana sets its clocks back to midnight: at 05:00Z of 3 November 2024 it is 0 o'clock for the second time.
+# The project was first observed in the hour before, which both days may claim, and 5 images came in it.
+
+
+def _tell_of_havana(history: History) -> None:
+    first = datetime(2024, 11, 3, 4, 30, tzinfo=UTC)
+    history.project("havana", first)
+    history.see("havana", first, {"H": Images(10)})
+    history.see("havana", first + 15 * MINUTE, {"H": Images(15)}, flows=Flows(intake=5))
+    history.see("havana", first + 60 * MINUTE, {"H": Images(17)}, flows=Flows(intake=2))
+
+
+def test_a_day_on_which_midnight_comes_twice_ends_at_the_second(ask: Asked) -> None:
+    rows = ask(
+        "SELECT period_start, period_end, images, intake, days, observed_days "
+        "FROM analytics.project_period('day', 'America/Havana', NULL, '2024-11-04Z', 'acme', 'havana') "
+        "ORDER BY period_start"
+    )
+    midnights = [datetime(2024, 11, day, hour, tzinfo=UTC) for day, hour in ((2, 4), (3, 5), (4, 5))]
+    assert rows == [(*midnights[:2], 15, 5, 1, 1), (*midnights[1:], 17, 2, 1, 1)]
 
 
 # Waiting: batches of six ages. A job was made from w3, and one that is gone since from w4; w5 has had one by
@@ -613,6 +651,7 @@ def test_a_grain_or_a_zone_that_does_not_exist_is_refused(ask: Asked) -> None:
 
 _NOW: Final = datetime.now(UTC)
 _SEEN: Final = _NOW - timedelta(hours=1)
+_TODAY: Final = _NOW.replace(hour=0, minute=0, second=0, microsecond=0)
 _UPLOADED: Final = {
     "w0": timedelta(hours=2),
     "w3": 3 * DAY,
@@ -718,11 +757,6 @@ def test_what_stands_still_is_told_until_it_was_last_observed(ask: Asked) -> Non
 
 
 def _tell_of_paces(history: History) -> None:
-    today = _NOW.replace(hour=0, minute=0, second=0, microsecond=0)
-
-    def noon(days_ago: int) -> datetime:
-        return today - days_ago * DAY + NOON
-
     history.project("steady", noon(10))
     done = 0
     history.see("steady", noon(10), {"S": Images(15)}, {"J": Work("S", 175)})
@@ -798,6 +832,291 @@ def test_too_few_days_have_rates_and_no_end(ask: Asked) -> None:
 
 def test_what_is_done_has_ended(ask: Asked) -> None:
     assert _forecast(ask, "done", _ENDS) == (0, 0, 0)
+
+
+# In and out of step. "behind" and "caught": of A a job took 40 of 140, and is complete; on the third day
+# another took the other 100, but the list of jobs could not be read until the day after, which only "caught"
+# sees. "twice" and "settled": a job took all 100 of A, which left, and what is told of the batches is not
+# believed before the next day, which only "settled" sees. B is beside it all.
+
+_B: Final = Images(50, 0, "b")
+
+
+def _tell_of_steps(history: History) -> None:
+    a, whole = Images(100, 1, "a"), Images(0, 2, "a")
+    j1, j2 = Work("A", 40, 40, status="complete"), Work("A", 100, 10)
+    unread: dict[str, Any] = {
+        "jobs_verdict": "failed",
+        "jobs_at": noon(3) + MINUTE,
+        "jobs_error_class": "TransientError",
+        "jobs_error": "status 502",
+    }
+    for name in ("behind", "caught"):
+        history.project(name, noon(5))
+        history.see(name, noon(5), {"A": a}, {"T1": j1})
+        history.see(name, noon(4), {"A": a}, {"T1": j1}, flows=Flows(), done=Done())
+        history.see(name, noon(3), {"A": whole}, flows=Flows(assigned=100), **unread)
+    history.see("caught", noon(2), {"A": whole}, {"T1": j1, "T2": j2}, flows=Flows(), done=Done())
+    took = {"J": Work("A", 100)}
+    for name in ("twice", "settled"):
+        history.project(name, noon(4))
+        history.see(name, noon(4), {"A": Images(100), "B": _B}, {})
+        history.see(
+            name, noon(3), {"A": Images(100), "B": _B}, took, flows=Flows(), done=Done(), rule="mass absence"
+        )
+    history.see("settled", noon(2), {"B": _B}, took, flows=Flows(assigned=100), done=Done())
+
+
+@pytest.mark.parametrize(
+    ("project", "days"),
+    [
+        ("behind", [(100, True), (100, True), (0, False), (0, False)]),
+        ("caught", [(100, True), (100, True), (0, False), (90, True)]),
+        ("twice", [(150, True), (250, False), (250, False)]),
+        ("settled", [(150, True), (250, False), (150, True)]),
+    ],
+)
+def test_what_was_not_seen_together_is_marked_where_it_is_added_up(
+    ask: Asked, project: str, days: Rows
+) -> None:
+    query = "SELECT remaining, is_in_step FROM analytics.burn_down WHERE project = %s ORDER BY day LIMIT %s"
+    assert ask(query, project, len(days)) == days
+    last = "SELECT remaining, is_in_step, end_likely FROM analytics.forecast WHERE project = %s"
+    assert ask(last, project) == [(*days[-1], None)]
+
+
+@pytest.mark.parametrize(
+    ("project", "expected"),
+    [
+        ("behind", [("A", 40, False, None)]),
+        ("caught", [("A", 140, True, False)]),
+        ("twice", [("A", 200, False, None), ("B", 50, True, False)]),
+        ("settled", [("A", 100, True, False), ("B", 50, True, False)]),
+    ],
+)
+def test_a_batch_is_not_complete_while_its_jobs_are_not_known(
+    ask: Asked, project: str, expected: Rows
+) -> None:
+    rows = ask(
+        "SELECT batch_id, size, is_in_step, is_complete FROM analytics.batch_progress "
+        "WHERE project = %s ORDER BY batch_id",
+        project,
+    )
+    assert rows == expected
+    query = "SELECT completed_by FROM analytics.batch_lead_time WHERE project = %s"
+    assert {at for (at,) in ask(query, project)} == {None}
+
+
+# Ways of a batch, each another end, in projects that were first observed ten days ago:
+#
+# "found": three batches, uploaded 400 days ago and complete a day later, and one whose job does not say since
+#          when.
+# "ways":  V's last images went to a job, and it left in the same observation; W left with 100, of which a job
+#          took 60; X was empty and without a job at first, and then had one; of Y a job was complete, and one
+#          was not, before both were cleaned up; Z gave 70 of its images to B, and 30 to a job.
+# "first": the jobs are first read when U is gone.
+
+
+def _tell_of_ways(history: History) -> None:
+    uploaded_at = noon(400)
+    found = {f"F{nth}": Images(0, 1, None, uploaded_at) for nth in range(4)}
+    jobs = {f"R{nth}": Work(f"F{nth}", 10, 10, 0, 0, "complete", noon(399)) for nth in range(3)}
+    history.project("found", noon(10))
+    history.see("found", noon(10), found, jobs | {"R3": Work("F3", 10, 10, status="complete")})
+
+    full = Images(100, 0, None, noon(11))
+    none, one = full._replace(images=0), full._replace(images=0, num_jobs=1)
+    w, z = full, full
+    y, kept = full._replace(images=60), Work("Y", 40, 20)
+    history.project("ways", noon(10))
+    before = {"V": full, "W": w, "X": none, "Y": full, "Z": z, "B": _B}
+    history.see("ways", noon(10), before, {})
+    after = {"X": one, "Y": y._replace(images=0, num_jobs=2), "Z": one, "B": _B._replace(images=120)}
+    made = {
+        "V": Work("V", 100, created_at=noon(9) - MINUTE),
+        "W": Work("W", 60),
+        "X": Work("X", 5),
+        "Y": Work("Y", 60),
+        "Y2": kept,
+        "Z": Work("Z", 30),
+    }
+    flows = Flows(moved=70, assigned=290, removed=40)
+    history.see("ways", noon(9), after, made, flows=flows, done=Done(20))
+    finished = {
+        name: job._replace(annotated=job.images, status="complete")
+        for name, job in made.items()
+        if name != "Y2"
+    }
+    history.see("ways", noon(8), after, finished | {"Y2": kept}, flows=Flows(), done=Done(235))
+    cleaned = {name: job for name, job in finished.items() if name != "Y"}
+    history.see("ways", noon(7), after, cleaned, flows=Flows(), done=Done())
+
+    history.project("first", noon(10))
+    history.see("first", noon(10), {"U": full})
+    history.see(
+        "first", noon(9), {}, {"J": Work("U", 100, created_at=noon(9) - MINUTE)}, flows=Flows(removed=100)
+    )
+
+
+def _lead_times(ask: Asked, project: str) -> dict[str, tuple[Any, ...]]:
+    rows = ask(
+        "SELECT batch_id, assigned_after, assigned_by, completed_after, completed_by, to_first_job_s, "
+        "to_assigned_s, to_completed_s FROM analytics.batch_lead_time WHERE project = %s",
+        project,
+    )
+    return {batch_id: tuple(row) for batch_id, *row in rows}
+
+
+def test_what_was_done_before_anybody_looked_has_no_length(ask: Asked) -> None:
+    done = (None, noon(10), None, noon(10) + MINUTE)
+    day = 86_400
+    assert _lead_times(ask, "found") == {
+        **{f"F{nth}": (*done, day, None, None) for nth in range(3)},
+        "F3": (*done, None, None, None),
+    }
+
+
+def test_each_way_of_a_batch_has_its_moments(ask: Asked) -> None:
+    day, minute = 86_400, 60
+    assigned, seen = (noon(10), noon(9)), (noon(9) + MINUTE, noon(8) + MINUTE)
+    lengths = (2 * day, 3 * day + minute)
+    nothing = (None,) * 7
+    found = _lead_times(ask, "ways")
+    assert found["V"] == (*assigned, *seen, 2 * day - minute, *lengths)
+    assert found["W"] == nothing
+    assert [found[name] for name in "XYZ"] == [(*assigned, *seen, 2 * day, *lengths)] * 3
+    assert found["B"] == nothing
+
+
+def test_the_first_list_of_jobs_may_tell_where_a_batch_went(ask: Asked) -> None:
+    expected = (noon(10), noon(9), None, None, 2 * 86_400 - 60, 2 * 86_400, None)
+    assert _lead_times(ask, "first") == {"U": expected}
+
+
+# Ends that are not to be told, and such as are. Without jobs:
+#
+# "turning": falls by 2 and grows by 22 in turn, 10 a day more, until today 100 of 110 were removed. The early
+#            edge turns back before it has come to nothing.
+# "distant": 10 a day of 90,000.
+# "silent":  10 a day of 30, ten days ago.
+# "late":    5 and 15 a day in turn, and 110 were left ten days ago: the likely end is tomorrow, the early one
+#            over.
+# "jobless": nobody has ever seen a job; 3 a day are removed, and 30 are left.
+#
+# "cleared", with jobs: 5 a day are annotated, 50 removed, and 550 are left.
+
+
+def _tell_of_ends(history: History) -> None:
+    _tell_of_falls(history, "turning", 0, 50, [2, -22] * 3)
+    history.see("turning", _NOW, {"S": Images(10, 6)}, flows=Flows(removed=100))
+    _tell_of_falls(history, "distant", 0, 90_060, [10] * 6)
+    _tell_of_falls(history, "silent", 9, 90, [10] * 6)
+    _tell_of_falls(history, "late", 9, 170, [5, 15] * 3)
+    history.project("jobless", noon(7))
+    for days_ago in range(7, 0, -1):
+        flows = Flows(removed=3) if days_ago < 7 else None
+        history.see("jobless", noon(days_ago), {"S": Images(27 + 3 * days_ago)}, flows=flows)
+    history.project("cleared", noon(7))
+    for days_ago in range(7, 0, -1):
+        annotated = 5 * (7 - days_ago)
+        batches, jobs = {"S": Images(400 + 50 * days_ago, 1)}, {"J": Work("S", 130, annotated)}
+        told: dict[str, Any] = {"flows": Flows(removed=50), "done": Done(5)} if days_ago < 7 else {}
+        history.see("cleared", noon(days_ago), batches, jobs, **told)
+
+
+def _tell_of_falls(history: History, name: str, end: int, images: int, falls: list[int]) -> None:
+    """Let the backlog of a project fall by so much, day by day, until `end` days before yesterday."""
+    days = len(falls) + 1 + end
+    history.project(name, noon(days))
+    history.see(name, noon(days), {"S": Images(images)})
+    for nth, fall in enumerate(falls, 1):
+        images -= fall
+        flows = Flows(intake=max(-fall, 0), assigned=max(fall, 0))
+        history.see(name, noon(days - nth), {"S": Images(images, nth)}, flows=flows)
+
+
+_FROM_TODAY: Final = ", ".join(
+    f"end_{which} - (now() AT TIME ZONE 'UTC')::date" for which in ("early", "likely", "late")
+)
+
+
+@pytest.mark.parametrize("project", ["turning", "distant", "silent"])
+def test_an_end_that_is_not_in_sight_is_not_told(ask: Asked, project: str) -> None:
+    assert _forecast(ask, project, f"observed_days, {_FROM_TODAY}") == (6, None, None, None)
+
+
+def test_an_end_is_never_before_today(ask: Asked) -> None:
+    early, likely, late = _forecast(ask, "late", _FROM_TODAY)
+    assert (early, likely) == (0, 1)
+    assert late > 1
+
+
+def test_what_is_removed_need_not_be_done(ask: Asked) -> None:
+    row = _forecast(ask, "cleared", f"remaining, annotated_per_day, intake_per_day, net_per_day, {_ENDS}")
+    assert row == (550, 5, 0, 55, 10, 10, 10)
+    falls = ask(
+        "SELECT lag(remaining) OVER (ORDER BY day) - remaining FROM analytics.burn_down "
+        "WHERE project = 'cleared' ORDER BY day OFFSET 1 LIMIT 6"
+    )
+    assert falls == [(55,)] * 6
+
+
+def test_where_no_batch_ever_had_a_job_nothing_is_in_one(ask: Asked) -> None:
+    row = _forecast(ask, "jobless", f"basis, remaining, net_per_day, is_in_step, {_ENDS}")
+    assert row == ("assigned", 30, 3, True, 10, 10, 10)
+    days = ask(
+        "SELECT jobs, remaining, is_in_step FROM analytics.project_daily "
+        "WHERE project = 'jobless' ORDER BY day"
+    )
+    assert days == [(None, 27 + 3 * days_ago, True) for days_ago in (*range(7, 0, -1), 1)]
+    # A batch of this one had a job from the second day on, which nobody read.
+    assert ask("SELECT remaining FROM analytics.burn_down WHERE project = 'late' ORDER BY day LIMIT 2") == [
+        (170,),
+        (None,),
+    ]
+
+
+# Hands: of a job something was done four days ago; then the batch got another name, and the job another
+# labeler. "doubted" was never believed.
+
+
+def _tell_of_hands(history: History) -> None:
+    batch, job = Images(10, 1, "name"), Work("H", 10, labeler="one")
+    history.project("hands", noon(9))
+    history.see("hands", noon(9), {"H": batch}, {"J": job})
+    job = job._replace(status="annotating")
+    history.see("hands", noon(4), {"H": batch}, {"J": job}, flows=Flows(), done=Done())
+    batch, job = batch._replace(name="other"), job._replace(labeler="two")
+    history.see("hands", noon(1), {"H": batch}, {"J": job}, flows=Flows(), done=Done())
+    history.project("doubted", noon(9))
+    history.see("doubted", noon(9), {"D": Images(10)}, rule="unreadable records")
+    edges = {f"E{days}": Images(1, 0, None, _NOW - days * DAY - 30 * MINUTE) for days in (1, 7, 30, 90)}
+    history.project("edges", noon(1))
+    history.see("edges", noon(1), edges)
+
+
+def test_another_name_or_labeler_moves_nothing(ask: Asked) -> None:
+    query = "SELECT kind, since, idle_s FROM analytics.stalled WHERE project = 'hands' ORDER BY kind"
+    assert ask(query) == [
+        ("batch", noon(9), 8 * 86_400),
+        ("job", noon(4) + MINUTE, 3 * 86_400),
+    ]
+
+
+def test_what_was_never_believed_is_not_idle(ask: Asked) -> None:
+    query = (
+        "SELECT since, idle_s, is_stalled, last_observed_at FROM analytics.stalled WHERE project = 'doubted'"
+    )
+    assert ask(query) == [(noon(9), None, False, None)]
+
+
+def test_ages_do_not_depend_on_the_clocks_of_who_asks(ask: Asked) -> None:
+    """Half an hour after a limit, which is before it for clocks that were set in between."""
+    query = "SELECT age_bucket FROM analytics.backlog WHERE project = 'edges' ORDER BY age_s"
+    expected = [("1 to 7 days",), ("7 to 30 days",), ("30 to 90 days",), ("over 90 days",)]
+    for zone in ("America/New_York", "Australia/Sydney", "UTC"):
+        ask("SELECT set_config('TimeZone', %s, FALSE)", zone)
+        assert ask(query) == expected
 
 
 # As runs write it

@@ -78,6 +78,10 @@ class Told:
     kinds: dict[str, int]
     deltas: dict[str, int]
 
+    @property
+    def is_trusted(self) -> bool:
+        return self.verdict in ("changed", "unchanged")
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -469,7 +473,27 @@ class Oracle:
             **dict(zip(("jobs", "job_images", *_DONE), jobs or [None] * 5, strict=True)),
             **self._flows_on(day, is_told=bool(changes or moves or is_observed)),
             **self._work_on(day),
-            "remaining": jobs and batches[1] + jobs[1] - jobs[2],
+            **self._sum_on(day, batches, jobs),
+        }
+
+    def _sum_on(self, day: date, batches: tuple[int, ...], jobs: tuple[int, ...] | None) -> dict[str, Any]:
+        """Add up what waits and what is in jobs; None if there were jobs that nobody had read."""
+        read = [
+            one for one in self.observed if one.jobs and one.jobs.is_trusted and one.jobs.at.date() <= day
+        ]
+        if not (jobs and read):
+            days = {one.at.date() for one in self.batches.told if one.at.date() <= day}
+            had_jobs = any((_totals_by(self.batches, one) or batches)[2] for one in days)
+            remaining, is_in_step = (None, None) if had_jobs else (batches[1], True)
+            return {"remaining": remaining, "is_in_step": is_in_step, "jobs_observed_at": None}
+        last = read[-1]
+        return {
+            "remaining": batches[1] + jobs[1] - jobs[2],
+            "is_in_step": last.batches.is_trusted
+            and last.batches.totals == batches
+            and last.jobs_totals is not None
+            and last.jobs_totals[:3] == jobs[:3],
+            "jobs_observed_at": last.last_at,
         }
 
     def _flows_on(self, day: date, *, is_told: bool) -> dict[str, int | None]:

@@ -7,22 +7,22 @@ SELECT
     batch.images,
     batch.num_jobs,
     batch.uploaded_at,
-    extract(EPOCH FROM now() - batch.uploaded_at)::double precision AS age_s,
+    waited.age_s,
     CASE
-        WHEN batch.uploaded_at IS NULL THEN 'unknown'
-        WHEN batch.uploaded_at > now() - INTERVAL '1 day' THEN 'under 1 day'
-        WHEN batch.uploaded_at > now() - INTERVAL '7 days' THEN '1 to 7 days'
-        WHEN batch.uploaded_at > now() - INTERVAL '30 days' THEN '7 to 30 days'
-        WHEN batch.uploaded_at > now() - INTERVAL '90 days' THEN '30 to 90 days'
-        ELSE 'over 90 days'
+        WHEN waited.age_s < 86400 THEN 'under 1 day'
+        WHEN waited.age_s < 604800 THEN '1 to 7 days'
+        WHEN waited.age_s < 2592000 THEN '7 to 30 days'
+        WHEN waited.age_s < 7776000 THEN '30 to 90 days'
+        WHEN waited.age_s >= 7776000 THEN 'over 90 days'
+        ELSE 'unknown'
     END AS age_bucket,
     CASE
-        WHEN batch.uploaded_at IS NULL THEN 6
-        WHEN batch.uploaded_at > now() - INTERVAL '1 day' THEN 1
-        WHEN batch.uploaded_at > now() - INTERVAL '7 days' THEN 2
-        WHEN batch.uploaded_at > now() - INTERVAL '30 days' THEN 3
-        WHEN batch.uploaded_at > now() - INTERVAL '90 days' THEN 4
-        ELSE 5
+        WHEN waited.age_s < 86400 THEN 1
+        WHEN waited.age_s < 604800 THEN 2
+        WHEN waited.age_s < 2592000 THEN 3
+        WHEN waited.age_s < 7776000 THEN 4
+        WHEN waited.age_s >= 7776000 THEN 5
+        ELSE 6
     END::smallint AS age_order,
     batch.changed_at,
     coalesce(batch.num_jobs, 0) = 0
@@ -42,6 +42,10 @@ SELECT
 FROM ledger.batch
 INNER JOIN ledger.project
     ON project.project_id = batch.project_id
+-- In seconds, since a day has 23 or 25 hours where the session's clocks are set.
+CROSS JOIN LATERAL (
+    SELECT extract(EPOCH FROM now() - batch.uploaded_at)::double precision AS age_s
+) AS waited
 LEFT JOIN LATERAL (
     SELECT observation.observed_at
     FROM ledger.observation
@@ -61,7 +65,7 @@ COMMENT ON COLUMN analytics.backlog.images IS 'Images that wait, as last observe
 COMMENT ON COLUMN analytics.backlog.num_jobs IS 'Annotation jobs made from it; NULL: the source does not say.';
 COMMENT ON COLUMN analytics.backlog.uploaded_at IS 'When it was uploaded; NULL: the source does not say.';
 COMMENT ON COLUMN analytics.backlog.age_s IS 'Seconds since it was uploaded; NULL: the source does not say. Images appended later are younger.';
-COMMENT ON COLUMN analytics.backlog.age_bucket IS 'That age in words: under 1 day, 1 to 7 days, 7 to 30 days, 30 to 90 days, over 90 days, unknown.';
+COMMENT ON COLUMN analytics.backlog.age_bucket IS 'That age in words, in days of 24 hours: under 1 day, 1 to 7 days, 7 to 30 days, 30 to 90 days, over 90 days, unknown.';
 COMMENT ON COLUMN analytics.backlog.age_order IS 'Place of the bucket, from 1 (the youngest) to 6 (unknown).';
 COMMENT ON COLUMN analytics.backlog.changed_at IS 'Observation that made its last change.';
 COMMENT ON COLUMN analytics.backlog.is_untouched IS 'Whether no job was ever made from it, as far as was observed.';

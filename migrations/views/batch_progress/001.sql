@@ -17,13 +17,14 @@ SELECT
     counted.approved / nullif(counted.backlog + counted.assigned, 0)::double precision AS share_approved,
     counted.rejected / nullif(counted.backlog + counted.assigned, 0)::double precision AS share_rejected,
     CASE
-        WHEN counted.assigned IS NOT NULL
-            THEN counted.backlog = 0 AND counted.assigned > 0 AND counted.is_each_complete
+        WHEN counted.is_in_step AND counted.backlog + counted.assigned > 0
+            THEN counted.backlog = 0 AND counted.is_each_complete
     END AS is_complete,
     counted.uploaded_at,
     counted.gone_at,
     counted.last_observed_at,
-    counted.jobs_observed_at
+    counted.jobs_observed_at,
+    CASE WHEN counted.assigned IS NOT NULL THEN counted.is_in_step END AS is_in_step
 FROM (
     SELECT
         project.workspace,
@@ -42,12 +43,23 @@ FROM (
         batch.uploaded_at,
         batch.gone_at,
         trusted.observed_at AS last_observed_at,
-        trusted_jobs.jobs_at AS jobs_observed_at
+        trusted_jobs.jobs_at AS jobs_observed_at,
+        coalesce(
+            CASE
+                -- What has no job can be in none.
+                WHEN batch.num_jobs = 0 AND made.changed_at IS NULL THEN trusted.observed_at >= batch.changed_at
+                ELSE trusted_jobs.jobs_at >= greatest(batch.changed_at, made.changed_at)
+                    AND greatest(trusted.observed_at, trusted.jobs_at) >= greatest(batch.changed_at, made.changed_at)
+            END,
+            FALSE
+        ) AS is_in_step
     FROM ledger.batch
     INNER JOIN ledger.project
         ON project.project_id = batch.project_id
     LEFT JOIN LATERAL (
-        SELECT observation.observed_at
+        SELECT
+            observation.observed_at,
+            observation.jobs_at
         FROM ledger.observation
         WHERE observation.project_id = project.project_id
             AND observation.verdict IN ('changed', 'unchanged')
@@ -64,19 +76,20 @@ FROM (
     ) AS trusted_jobs ON TRUE
     CROSS JOIN LATERAL (
         SELECT
-            count(*)::integer AS jobs,
-            coalesce(sum(job.images), 0)::bigint AS images,
-            coalesce(sum(job.annotated), 0)::bigint AS annotated,
-            coalesce(sum(job.approved), 0)::bigint AS approved,
-            coalesce(sum(job.rejected), 0)::bigint AS rejected,
+            count(*) FILTER (WHERE job.gone_at IS NULL)::integer AS jobs,
+            coalesce(sum(job.images) FILTER (WHERE job.gone_at IS NULL), 0)::bigint AS images,
+            coalesce(sum(job.annotated) FILTER (WHERE job.gone_at IS NULL), 0)::bigint AS annotated,
+            coalesce(sum(job.approved) FILTER (WHERE job.gone_at IS NULL), 0)::bigint AS approved,
+            coalesce(sum(job.rejected) FILTER (WHERE job.gone_at IS NULL), 0)::bigint AS rejected,
             coalesce(
-                bool_and(coalesce(lower(job.status) = 'complete', job.annotated >= job.images, FALSE)),
+                bool_and(coalesce(lower(job.status) = 'complete', job.annotated >= job.images, FALSE))
+                    FILTER (WHERE job.gone_at IS NULL),
                 FALSE
-            ) AS is_each_complete
+            ) AS is_each_complete,
+            max(job.changed_at) AS changed_at
         FROM ledger.job
         WHERE job.project_id = batch.project_id
             AND job.batch_id = batch.batch_id
-            AND job.gone_at IS NULL
     ) AS made
     WHERE batch.gone_at IS NULL
         OR made.jobs > 0
@@ -98,12 +111,19 @@ FROM (
         NULL,
         NULL,
         trusted.observed_at,
-        trusted_jobs.jobs_at
+        trusted_jobs.jobs_at,
+        coalesce(
+            trusted_jobs.jobs_at >= max(job.changed_at)
+                AND greatest(trusted.observed_at, trusted.jobs_at) >= max(job.changed_at),
+            FALSE
+        )
     FROM ledger.job
     INNER JOIN ledger.project
         ON project.project_id = job.project_id
     LEFT JOIN LATERAL (
-        SELECT observation.observed_at
+        SELECT
+            observation.observed_at,
+            observation.jobs_at
         FROM ledger.observation
         WHERE observation.project_id = project.project_id
             AND observation.verdict IN ('changed', 'unchanged')
@@ -130,6 +150,7 @@ FROM (
         project.project,
         job.batch_id,
         trusted.observed_at,
+        trusted.jobs_at,
         trusted_jobs.jobs_at
 ) AS counted;
 
@@ -142,7 +163,7 @@ COMMENT ON COLUMN analytics.batch_progress.backlog IS 'Images still in the batch
 COMMENT ON COLUMN analytics.batch_progress.num_jobs IS 'Annotation jobs made from it, as the batch says; NULL: the source does not say.';
 COMMENT ON COLUMN analytics.batch_progress.jobs IS 'Annotation jobs made from it, as the list of jobs says; NULL: that was never read.';
 COMMENT ON COLUMN analytics.batch_progress.assigned IS 'Images in those jobs; NULL: they were never read.';
-COMMENT ON COLUMN analytics.batch_progress.size IS 'The true size: images in the batch and in its jobs; NULL: the jobs were never read.';
+COMMENT ON COLUMN analytics.batch_progress.size IS 'The true size: images in the batch and in its jobs, as far as is_in_step is true; NULL: the jobs were never read.';
 COMMENT ON COLUMN analytics.batch_progress.annotated IS 'Images in those jobs that are annotated; what the source does not say counts as 0; NULL: they were never read.';
 COMMENT ON COLUMN analytics.batch_progress.approved IS 'Images in those jobs that a reviewer approved, counted alike; NULL: they were never read.';
 COMMENT ON COLUMN analytics.batch_progress.rejected IS 'Images in those jobs that a reviewer rejected, counted alike; NULL: they were never read.';
@@ -150,8 +171,9 @@ COMMENT ON COLUMN analytics.batch_progress.share_assigned IS 'Share (0 to 1) of 
 COMMENT ON COLUMN analytics.batch_progress.share_annotated IS 'Share (0 to 1) of the true size that is annotated; NULL: the size is 0 or not known.';
 COMMENT ON COLUMN analytics.batch_progress.share_approved IS 'Share (0 to 1) of the true size that is approved; NULL: the size is 0 or not known.';
 COMMENT ON COLUMN analytics.batch_progress.share_rejected IS 'Share (0 to 1) of the true size that is rejected; NULL: the size is 0 or not known.';
-COMMENT ON COLUMN analytics.batch_progress.is_complete IS 'Whether all of it is in jobs and each job is complete: its status is complete or, where the source does not say, all its images are annotated; NULL: the jobs were never read.';
+COMMENT ON COLUMN analytics.batch_progress.is_complete IS 'Whether all of it is in jobs and each job is complete: its status is complete or, where the source does not say, all its images are annotated; NULL: is_in_step is not true, or nothing of it is left.';
 COMMENT ON COLUMN analytics.batch_progress.uploaded_at IS 'When it was uploaded; NULL: the source does not say.';
 COMMENT ON COLUMN analytics.batch_progress.gone_at IS 'Observation that confirmed that it left the list of batches; NULL: it is there, or never was observed.';
 COMMENT ON COLUMN analytics.batch_progress.last_observed_at IS 'Last trusted observation of the batches; NULL: there was none yet.';
 COMMENT ON COLUMN analytics.batch_progress.jobs_observed_at IS 'Last trusted reading of the jobs; NULL: there was none yet.';
+COMMENT ON COLUMN analytics.batch_progress.is_in_step IS 'Whether the batches and the jobs were both read and trusted in or after the observation that saw the last change of this batch or its jobs; of a batch that never had a job only the batches. If not, images that went from one to the other may count twice or be missing; NULL: the jobs were never read.';

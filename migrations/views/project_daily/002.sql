@@ -49,11 +49,22 @@ SELECT
         WHEN jobs.is_observed THEN 0
     END AS rejected_work,
     CASE
-        WHEN calendar.is_known
+        WHEN calendar.is_known OR calendar.is_jobless
             THEN coalesce(carried.images, 0) + coalesce(carried.job_images - carried.annotated, 0)
     END AS remaining,
     coalesce(jobs.is_observed, FALSE) AS is_jobs_observed,
-    trusted.observed_at AS last_observed_at
+    trusted.observed_at AS last_observed_at,
+    jobs.jobs_at AS jobs_observed_at,
+    CASE
+        WHEN jobs.jobs_at IS NOT NULL
+            THEN jobs.is_beside_trusted
+            AND jobs.images = coalesce(carried.images, 0)
+            AND jobs.num_jobs = coalesce(carried.num_jobs, 0)
+            AND jobs.jobs = coalesce(carried.jobs, 0)
+            AND jobs.job_images = coalesce(carried.job_images, 0)
+            AND jobs.annotated = coalesce(carried.annotated, 0)
+        WHEN calendar.is_jobless THEN TRUE
+    END AS is_in_step
 FROM ledger.project
 CROSS JOIN LATERAL (
     SELECT observation.observed_at
@@ -63,12 +74,22 @@ CROSS JOIN LATERAL (
     ORDER BY observation.observed_at ASC
     LIMIT 1
 ) AS first
+-- When a batch was first seen to have a job: before, nothing is in one.
+LEFT JOIN LATERAL (
+    SELECT project_day.day
+    FROM ledger.project_day
+    WHERE project_day.project_id = project.project_id
+        AND project_day.num_jobs > 0
+    ORDER BY project_day.day ASC
+    LIMIT 1
+) AS told ON TRUE
 CROSS JOIN LATERAL (
     SELECT
         series.day::date AS day,
         series.day AT TIME ZONE 'UTC' AS begins_at,
         (series.day + INTERVAL '1 day') AT TIME ZONE 'UTC' AS ends_at,
-        series.day >= date_trunc('day', project.jobs_since AT TIME ZONE 'UTC') AS is_known
+        series.day >= date_trunc('day', project.jobs_since AT TIME ZONE 'UTC') AS is_known,
+        coalesce(series.day < told.day, TRUE) AS is_jobless
     FROM generate_series(
         date_trunc('day', first.observed_at AT TIME ZONE 'UTC'),
         date_trunc('day', now() AT TIME ZONE 'UTC'),
@@ -114,12 +135,20 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS trusted ON TRUE
 LEFT JOIN LATERAL (
-    SELECT TRUE AS is_observed
+    SELECT
+        observation.jobs_at,
+        observation.jobs_at >= calendar.begins_at AS is_observed,
+        observation.verdict IN ('changed', 'unchanged') AS is_beside_trusted,
+        observation.images,
+        observation.num_jobs,
+        observation.jobs,
+        observation.job_images,
+        observation.annotated
     FROM ledger.observation
     WHERE observation.project_id = project.project_id
         AND observation.jobs_verdict IN ('changed', 'unchanged')
-        AND observation.jobs_at >= calendar.begins_at
         AND observation.jobs_at < calendar.ends_at
+    ORDER BY observation.jobs_at DESC
     LIMIT 1
 ) AS jobs ON TRUE;
 
@@ -129,25 +158,27 @@ COMMENT ON COLUMN analytics.project_daily.project IS 'Slug of the project at Rob
 COMMENT ON COLUMN analytics.project_daily.day IS 'The day, in UTC.';
 COMMENT ON COLUMN analytics.project_daily.batches IS 'Batches that were not gone at the day''s end, as last observed by then.';
 COMMENT ON COLUMN analytics.project_daily.images IS 'The backlog at the day''s end, as last observed by then: images not yet assigned.';
-COMMENT ON COLUMN analytics.project_daily.num_jobs IS 'Annotation jobs at the day''s end, as last observed by then.';
+COMMENT ON COLUMN analytics.project_daily.num_jobs IS 'Annotation jobs that the batches told of at the day''s end, as last observed by then.';
 COMMENT ON COLUMN analytics.project_daily.images_delta IS 'How far the backlog moved in the changes seen on the day.';
 COMMENT ON COLUMN analytics.project_daily.num_jobs_delta IS 'How far the jobs moved in the changes seen on the day.';
-COMMENT ON COLUMN analytics.project_daily.is_observed IS 'Whether a trusted observation fell on the day; if not, its numbers are carried from the last one.';
+COMMENT ON COLUMN analytics.project_daily.is_observed IS 'Whether a trusted observation fell on the day; if not, its numbers are those of the last one, but for what suspect ones have shown since: new batches and jobs and other counts are taken from them, and absences are not.';
 COMMENT ON COLUMN analytics.project_daily.batches_entered IS 'Batches that entered or returned, as seen on the day.';
 COMMENT ON COLUMN analytics.project_daily.batches_left IS 'Batches confirmed absent on the day.';
-COMMENT ON COLUMN analytics.project_daily.jobs IS 'Annotation jobs at the day''s end, as last read by then; NULL: they had never been read.';
+COMMENT ON COLUMN analytics.project_daily.jobs IS 'Annotation jobs at the day''s end, as the list of jobs last said by then; NULL: that had never been read.';
 COMMENT ON COLUMN analytics.project_daily.job_images IS 'Images in those jobs; NULL: they had never been read.';
 COMMENT ON COLUMN analytics.project_daily.annotated IS 'Images in those jobs that are annotated; NULL: they had never been read.';
 COMMENT ON COLUMN analytics.project_daily.approved IS 'Images in those jobs that a reviewer approved; NULL: they had never been read.';
 COMMENT ON COLUMN analytics.project_daily.rejected IS 'Images in those jobs that a reviewer rejected; NULL: they had never been read.';
-COMMENT ON COLUMN analytics.project_daily.intake IS 'Images that came new into batches, as seen on the day, as far as can be told; NULL: nobody looked.';
-COMMENT ON COLUMN analytics.project_daily.moved IS 'Images that left one batch while as many entered another in the same observation, so that they likely moved; NULL: nobody looked.';
-COMMENT ON COLUMN analytics.project_daily.assigned IS 'Images that left batches for jobs, as seen on the day; NULL: nobody looked.';
-COMMENT ON COLUMN analytics.project_daily.unassigned IS 'Images that came back into batches from jobs, as seen on the day; NULL: nobody looked.';
-COMMENT ON COLUMN analytics.project_daily.removed IS 'Images that left batches for neither a job nor another batch, as seen on the day; NULL: nobody looked.';
+COMMENT ON COLUMN analytics.project_daily.intake IS 'Images that came new into batches, as seen on the day, as far as can be told; negative where what a suspect answer showed as new turned out to have moved; NULL: nobody looked.';
+COMMENT ON COLUMN analytics.project_daily.moved IS 'Images that left one batch while as many entered another, so that they likely moved; negative where what looked so before was found otherwise; NULL: nobody looked.';
+COMMENT ON COLUMN analytics.project_daily.assigned IS 'Images that left batches for jobs, as seen on the day; negative where that was told before and was found otherwise; NULL: nobody looked.';
+COMMENT ON COLUMN analytics.project_daily.unassigned IS 'Images that came back into batches from jobs, as seen on the day; negative as for assigned; NULL: nobody looked.';
+COMMENT ON COLUMN analytics.project_daily.removed IS 'Images that left batches for neither a job nor another batch, as seen on the day, less those of batches that came back; negative where more came back; NULL: nobody looked.';
 COMMENT ON COLUMN analytics.project_daily.annotated_work IS 'How many more images of the jobs that are there were annotated, as seen on the day; negative where work was undone; NULL: the jobs were not read.';
 COMMENT ON COLUMN analytics.project_daily.approved_work IS 'The same of approved images; NULL: the jobs were not read.';
 COMMENT ON COLUMN analytics.project_daily.rejected_work IS 'The same of rejected images; NULL: the jobs were not read.';
-COMMENT ON COLUMN analytics.project_daily.remaining IS 'Images that are not annotated yet at the day''s end: the backlog and those in jobs; NULL: the jobs had never been read.';
-COMMENT ON COLUMN analytics.project_daily.is_jobs_observed IS 'Whether a trusted reading of the jobs fell on the day; if not, what is said of jobs is carried from the last one.';
+COMMENT ON COLUMN analytics.project_daily.remaining IS 'Images that are not annotated yet at the day''s end: the backlog and those in jobs, as far as is_in_step is true; NULL: batches had told of jobs, which had never been read.';
+COMMENT ON COLUMN analytics.project_daily.is_jobs_observed IS 'Whether a trusted reading of the jobs fell on the day; if not, what is said of jobs is that of the last one, but for what suspect ones have shown since.';
 COMMENT ON COLUMN analytics.project_daily.last_observed_at IS 'Last trusted observation by the end of the day; NULL: there had been none.';
+COMMENT ON COLUMN analytics.project_daily.jobs_observed_at IS 'Last trusted reading of the jobs by the end of the day; NULL: there had been none.';
+COMMENT ON COLUMN analytics.project_daily.is_in_step IS 'Whether remaining adds up what belongs together: the last trusted reading of the jobs by the end of the day went with a trusted one of the batches, and no number of either has changed since; TRUE as well where no batch ever had a job by then. If not, images that went from one to the other may count twice or be missing; NULL: remaining is.';
