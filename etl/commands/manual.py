@@ -56,10 +56,7 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("batchledger export batch_change --from -7d --output week.parquet", "a week of changes"),
             ("batchledger export project_daily --columns project,day,images", "a part of it"),
             ("batchledger export batch_as_of --at -30d --format jsonl", "as it stood then"),
-            (
-                "batchledger export project_period --argument grain=week --argument time_zone=Europe/Berlin",
-                "week by week",
-            ),
+            ("batchledger export project_as_of --at 2026-01-31 --output then.csv", "the totals then"),
         ),
         "history": (
             ("batchledger history acme/cars", "a project, day by day"),

@@ -75,7 +75,10 @@ project: Final = Table(
     at("jobs_since", "First trusted reading of its jobs; NULL: they were never read.", nullable=True),
     *job_totals("that are not gone, as last believed", is_known=True),
     Column("jobs_digest", LargeBinary, comment="As digest, of the list of jobs; NULL as there."),
-    words("jobs_etag", "As etag, of the list of jobs; NULL as there."),
+    words(
+        "jobs_etag",
+        "As etag, of the list of jobs, after a mark of what was taken out of its body; NULL as there.",
+    ),
     at(
         "jobs_loss_suspected_since",
         "As loss_suspected_since, of the list of jobs; NULL as there.",

@@ -520,7 +520,10 @@ def _widen_project() -> None:
             comment="As digest, of the list of jobs; NULL as there.",
         ),
         sa.Column(
-            "jobs_etag", sa.Text(), nullable=True, comment="As etag, of the list of jobs; NULL as there."
+            "jobs_etag",
+            sa.Text(),
+            nullable=True,
+            comment="As etag, of the list of jobs, after a mark of what was taken out of its body; NULL as there.",
         ),
         sa.Column(
             "jobs_loss_suspected_since",

@@ -41,8 +41,8 @@ COMMENT ON VIEW analytics.job IS 'One annotation job, as last believed. Jobs tha
 COMMENT ON COLUMN analytics.job.workspace IS 'Slug of the workspace at Roboflow.';
 COMMENT ON COLUMN analytics.job.project IS 'Slug of the project at Roboflow, without the workspace.';
 COMMENT ON COLUMN analytics.job.job_id IS 'Roboflow''s id of the annotation job.';
-COMMENT ON COLUMN analytics.job.name IS 'Name; NULL: the source does not say.';
-COMMENT ON COLUMN analytics.job.status IS 'Status in the source''s own words, such as assigned or complete; NULL: it does not say.';
+COMMENT ON COLUMN analytics.job.name IS 'Name, without e-mail addresses unless the settings keep people; NULL: the source does not say.';
+COMMENT ON COLUMN analytics.job.status IS 'Status in the source''s own words, such as assigned or complete, without e-mail addresses as the name is; NULL: it does not say.';
 COMMENT ON COLUMN analytics.job.batch_id IS 'Batch that it was made from, whether that is still there or not; NULL: the source does not say.';
 COMMENT ON COLUMN analytics.job.images IS 'Images in the job; 0 once it is gone.';
 COMMENT ON COLUMN analytics.job.annotated IS 'Images in the job that are annotated; NULL: the source does not say.';
@@ -58,4 +58,4 @@ COMMENT ON COLUMN analytics.job.last_seen_at IS 'Last reading of the jobs that s
 COMMENT ON COLUMN analytics.job.missing_since IS 'First reading of its present absence; NULL: it was there when last read.';
 COMMENT ON COLUMN analytics.job.gone_at IS 'Reading that confirmed its absence; NULL: it is not gone.';
 COMMENT ON COLUMN analytics.job.carried_since IS 'First reading that showed it without usable values; NULL: its values are as last read.';
-COMMENT ON COLUMN analytics.job.extra IS 'Every field of the source that batchledger does not know by name, without personal data; NULL: none.';
+COMMENT ON COLUMN analytics.job.extra IS 'Every field of the source that batchledger does not know by name, without e-mail addresses and without members that name people, as the settings let it be kept; NULL: none.';

@@ -73,7 +73,7 @@ COMMENT ON COLUMN analytics.observation.span_from IS 'observed_at of the first o
 COMMENT ON COLUMN analytics.observation.span_count IS 'Observations that it stands for, itself included.';
 COMMENT ON COLUMN analytics.observation.jobs_verdict IS 'Of the list of jobs: changed, unchanged (both trusted), suspect, failed; NULL: it was not asked for.';
 COMMENT ON COLUMN analytics.observation.jobs_at IS 'When the answer with the jobs, or its failure, was complete; NULL: it was not asked for.';
-COMMENT ON COLUMN analytics.observation.jobs_error IS 'What went wrong with the jobs, or the rule that made them suspect; NULL: nothing, or they were not asked for.';
+COMMENT ON COLUMN analytics.observation.jobs_error IS 'What went wrong with the jobs, without e-mail addresses, or the rule that made them suspect; NULL: nothing, or they were not asked for.';
 COMMENT ON COLUMN analytics.observation.jobs IS 'Annotation jobs that are not gone, as believed after it; NULL: they were never read.';
 COMMENT ON COLUMN analytics.observation.job_images IS 'Images in those jobs; NULL: they were never read.';
 COMMENT ON COLUMN analytics.observation.annotated IS 'Images in those jobs that are annotated; NULL: they were never read.';
