@@ -24,6 +24,7 @@ from etl.records import Slug
 from etl.web import charts
 from etl.web.guards import Limits, OwnNames
 from etl.web.probes import readiness
+from etl.web.reader import told
 from etl.web.reads import ATTENTION, TREND_DAYS, batch_page, overview, project_page
 from etl.web.words import FILTERS, to_batch, to_project
 
@@ -65,7 +66,7 @@ def application(site: Site, names: Collection[str]) -> Starlette:
             Route("/", pages.guarded(pages.index)),
             Route("/projects/{workspace}/{project}", pages.guarded(pages.project)),
             Route("/projects/{workspace}/{project}/batches/{batch_id:path}", pages.guarded(pages.batch)),
-            Route("/healthz", lambda _request: PlainTextResponse("ok\n")),
+            Route("/healthz", _alive),
             Route("/readyz", pages.ready),
             Route("/metrics", pages.metrics),
             Mount("/static", StaticFiles(packages=[("etl.web", "static")])),
@@ -73,6 +74,11 @@ def application(site: Site, names: Collection[str]) -> Starlette:
         middleware=[Middleware(Limits), Middleware(OwnNames, names=names)],
         exception_handlers={HTTPException: pages.refused},
     )
+
+
+async def _alive(_request: Request) -> Response:
+    """Say that the process lives. Asynchronous, so that it waits behind no page for a thread."""
+    return PlainTextResponse("ok\n")
 
 
 class _Pages:
@@ -105,7 +111,7 @@ class _Pages:
             except UnknownProjectError:
                 return self._trouble(404)
             except (BatchledgerError, SQLAlchemyError) as error:
-                _log.warning("a page could not be made: the ledger cannot be read", error=_told(error))
+                _log.warning("a page could not be made: the ledger cannot be read", error=told(error))
                 return self._trouble(503)
             except Exception:  # noqa: BLE001 - uvicorn would print it past our log.
                 _log.exception("a page could not be made by a fault of ours")
@@ -172,10 +178,6 @@ class _Pages:
 
     def _rendered(self, template: str, **values: Any) -> str:  # noqa: ANN401 - the same.
         return self._templates.get_template(template).render(now=self._site.clock(), **values)
-
-
-def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, BatchledgerError) else type(error).__name__
 
 
 def _slug(request: Request) -> Slug:

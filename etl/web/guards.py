@@ -73,11 +73,15 @@ class Limits:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(dict(HEADERS))
-                # What is shown is of this moment, and nothing in between should keep it.
-                headers.setdefault("Cache-Control", "no-store")
+                headers.setdefault("Cache-Control", _keeping(scope["path"]))
             await send(message)
 
         await self._app(scope, receive, limited)
+
+
+def _keeping(path: str) -> str:
+    """Say what may be kept. A page is of its moment; a file may be kept, but asked after: it has an ETag."""
+    return "no-cache" if path.startswith("/static/") else "no-store"
 
 
 def is_own(host: str, names: Collection[str]) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from etl.database import head
 from etl.errors import BatchledgerError
+from etl.web.reader import told
 from etl.web.reads import revision
 
 if TYPE_CHECKING:
@@ -50,13 +51,9 @@ def _database(site: Site) -> tuple[str, str]:
             found = revision(connection)
     except (BatchledgerError, SQLAlchemyError) as error:
         # Why not may name hosts and roles, which is for the log.
-        _log.warning("not ready: the ledger cannot be read", error=_told(error))
+        _log.warning("not ready: the ledger cannot be read", error=told(error))
         return "cannot be read", "unknown"
     return OK, OK if found == head() else "is at another revision than this program"
-
-
-def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, BatchledgerError) else type(error).__name__
 
 
 def _scheduler(site: Site) -> str | None:

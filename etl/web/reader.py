@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import text
 
 from etl.commands.queries import reading
-from etl.errors import DatabaseUnavailableError
+from etl.errors import BatchledgerError, DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,3 +55,8 @@ class Reader:
                 yield connection
         finally:
             self._slots.release()
+
+
+def told(error: Exception) -> str:
+    """Say for the log why nothing could be read: in our words, or by the name of what is not ours."""
+    return str(error) if isinstance(error, BatchledgerError) else type(error).__name__

@@ -12,6 +12,7 @@ import uvicorn
 
 from etl.errors import SettingsError
 from etl.web.app import application
+from etl.web.connections import Impatient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,9 @@ def listen(settings: WebSettings) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((settings.host, settings.port), family=family)
+        # Who writes `::` means every address of this host, those of IPv4 as well.
+        is_all = settings.host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((settings.host, settings.port), family=family, dualstack_ipv6=is_all)
     except OSError as error:
         raise SettingsError(
             f"the status page cannot listen on {settings.host} port {settings.port}: "
@@ -71,8 +74,8 @@ def serving(site: Site, settings: WebSettings, listener: socket.socket) -> Itera
 
 
 def _config(site: Site, settings: WebSettings) -> uvicorn.Config:
-    # What it says below a warning, and of each request, is nobody's news.
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # What it says of each request, or warns of, is any client's doing and nobody's news.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     names = {"localhost", settings.host.lower(), *settings.allowed_hosts}
     return uvicorn.Config(
         application(site, names),
@@ -82,7 +85,7 @@ def _config(site: Site, settings: WebSettings) -> uvicorn.Config:
         lifespan="off",
         ws="none",
         loop="asyncio",
-        http="h11",
+        http=Impatient,
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_END_S,

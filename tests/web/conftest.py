@@ -58,11 +58,15 @@ class Pages:
 
 @contextmanager
 def pages_of(
-    uri: str, *, settings: WebSettings | None = None, scheduler: Scheduler | None = None
+    uri: str,
+    *,
+    settings: WebSettings | None = None,
+    scheduler: Scheduler | None = None,
+    connect_timeout_s: int = 2,
 ) -> Iterator[Pages]:
     """Serve the pages over a database, for the role that may only read."""
     chosen = settings or WebSettings(port=0)
-    reader = Reader(as_reader(uri), DatabaseSettings(connect_timeout_s=2))
+    reader = Reader(as_reader(uri), DatabaseSettings(connect_timeout_s=connect_timeout_s))
     site = Site(reader=reader, clock=utc_now, registry=registry(), scheduler=scheduler)
     site.registry.register(LedgerMetrics(reader))
     listener = listen(chosen)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import http.client
 import re
+import socket
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
@@ -18,6 +22,7 @@ from etl.settings import DatabaseSettings, WebSettings
 from etl.simulator.faults import Fault
 from etl.simulator.world import World
 from etl.store import PostgresLedger
+from etl.web.connections import HEAD_S
 from etl.web.guards import HEADERS, is_own
 from etl.web.reader import Reader
 from etl.web.reads import PROJECTS
@@ -27,6 +32,8 @@ from tests.web.conftest import pages_of
 from tests.worlds import FakeClock, WorldSource, a_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.web.conftest import Pages
 
 NOWHERE: Final = "postgresql://analyst:canary-word@127.0.0.1:1/ledger"
@@ -86,6 +93,71 @@ def test_every_answer_tells_the_browser_its_limits(pages: Pages, path: str) -> N
 def test_pages_can_only_be_read(pages: Pages, method: str) -> None:
     for path in ("/", "/projects/acme/cars", "/metrics"):
         assert requests.request(method, pages.url.rstrip("/") + path, timeout=30).status_code == 405
+
+
+def test_files_of_the_pages_may_be_kept_and_are_asked_after(pages: Pages) -> None:
+    kept = get(pages, "/static/page.css")
+    again = requests.get(
+        f"{pages.url}static/page.css", headers={"If-None-Match": kept.headers["ETag"]}, timeout=30
+    )
+
+    assert (kept.headers["Cache-Control"], again.status_code) == ("no-cache", 304)
+    assert get(pages, "/").headers["Cache-Control"] == "no-store"
+
+
+UNASKED: Final = (
+    b"",
+    b"GET / HTTP/1.1\r\nHost: loc",
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET",
+    b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nnot yet",
+)
+"""What may be sent without anything whole being asked: nothing, half a head, either after an answer."""
+
+
+def test_who_asks_nothing_whole_does_not_keep_others_away_for_long(pages: Pages) -> None:
+    with ExitStack() as stack:
+        idle = [stack.enter_context(_connected(pages)) for _ in UNASKED]
+        for one, begun in zip(idle, UNASKED, strict=True):
+            one.sendall(begun)
+        crowd = [stack.enter_context(_connected(pages)) for _ in range(64)]
+        time.sleep(HEAD_S / 2)
+        # A byte now and then is no question either.
+        for one in idle:
+            with suppress(ConnectionError):
+                one.sendall(b"x")
+        for one in (*idle, *crowd):
+            one.settimeout(HEAD_S * 1.5)
+            assert _is_ended(one)
+        assert get(pages, "/healthz").status_code == 200
+
+
+def _is_ended(connection: socket.socket) -> bool:
+    with suppress(ConnectionError):
+        while connection.recv(4096):
+            pass
+    return True
+
+
+def _connected(pages: Pages) -> socket.socket:
+    parts = urlsplit(pages.url)
+    return socket.create_connection((parts.hostname or "", parts.port or 0), timeout=30)
+
+
+def test_every_address_of_the_host_means_those_of_ipv4_too() -> None:
+    with pages_of(NOWHERE, settings=WebSettings(host="::", port=0)) as pages:
+        port = urlsplit(pages.url).port
+        for host in ("127.0.0.1", "[::1]"):
+            assert requests.get(f"http://{host}:{port}/healthz", timeout=30).status_code == 200
+
+
+def test_what_clients_send_is_no_news_for_the_log(pages: Pages, caplog: pytest.LogCaptureFixture) -> None:
+    asked = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    assert requests.get(f"{pages.url}healthz", headers=asked, timeout=30).status_code == 200
+    with _connected(pages) as careless:
+        careless.sendall(b"no HTTP at all\r\n\r\n")
+        assert b" 400 " in careless.recv(100)
+
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 def test_what_reads_the_ledger_cannot_write_it(database: str) -> None:
@@ -205,6 +277,28 @@ def test_a_process_that_can_do_its_work_is_ready(pages: Pages) -> None:
     assert get(pages, "/healthz").text == "ok\n"
     answer = get(pages, "/readyz")
     assert (answer.status_code, answer.json()) == (200, {"database": "ok", "schema": "ok", "scheduler": None})
+
+
+def test_the_process_is_seen_to_live_while_every_thread_waits_for_a_database() -> None:
+    with _hanging() as uri, pages_of(uri, connect_timeout_s=4) as pages:
+        crowd = [threading.Thread(target=get, args=(pages, "/")) for _ in range(50)]
+        for one in crowd:
+            one.start()
+        time.sleep(1)
+        began = time.monotonic()
+        assert get(pages, "/healthz").status_code == 200
+        took_s = time.monotonic() - began
+        for one in crowd:
+            one.join()
+
+    assert took_s < 2
+
+
+@contextmanager
+def _hanging() -> Iterator[str]:
+    """Give the address of what takes connections like a database, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0), backlog=99) as hung:
+        yield f"postgresql://batchledger_reader@127.0.0.1:{hung.getsockname()[1]}/ledger"
 
 
 def test_without_a_database_the_process_lives_and_is_not_ready() -> None:
