@@ -149,7 +149,7 @@
         CASE WHEN is_missing THEN unlisted_since END AS unlisted_since,
         CASE
             WHEN is_missing THEN carried_since
-            WHEN NOT is_gone THEN coalesce(carried_since, {{ at }})
+            WHEN NOT is_gone THEN coalesce(carried_since, missing_since, {{ at }})
         END AS carried_since,
         CASE WHEN is_gone THEN {{ at }} END AS gone_at
     FROM {{ name }}_believed

@@ -115,7 +115,7 @@ def absence() -> tuple[Column[Any], ...]:
         ),
         at(
             "carried_since",
-            "First observation that showed it without usable values; NULL: its values are as last observed.",
+            "First observation since which none showed usable values; NULL: they are as last observed.",
             nullable=True,
         ),
         at("gone_at", "Observation that confirmed its absence; NULL: it is not gone.", nullable=True),

@@ -31,6 +31,10 @@ _COMMENTS = {
         "Id of the batch that it tells of; NULL: not readable.",
     ),
 }
+_CARRIED = (
+    "First observation since which none showed usable values; NULL: they are as last observed.",
+    "First observation that showed it without usable values; NULL: its values are as last observed.",
+)
 _TABLE_COMMENT = "One batch{} that an observation asked for on its own, and what came of it."
 
 
@@ -41,6 +45,7 @@ def upgrade() -> None:
     _widen_project()
     _widen_observation()
     _widen_project_day()
+    _say_of_batches(_CARRIED[0])
     _backfill()
     op.execute(_invariants(3))
 
@@ -50,10 +55,16 @@ def downgrade() -> None:
     for table, columns in _ADDED.items():
         for column in columns:
             op.drop_column(table, column, schema="ledger")
+    _say_of_batches(_CARRIED[1])
     _narrow_evidence()
     op.drop_table("job_change", schema="ledger")
     op.drop_table("job", schema="ledger")
     op.execute(_invariants(2).replace("CREATE OR REPLACE VIEW", "CREATE VIEW", 1))
+
+
+def _say_of_batches(carried: str) -> None:
+    op.execute(f"COMMENT ON COLUMN ledger.batch.carried_since IS '{carried}'")
+    op.execute(f"COMMENT ON COLUMN analytics.batch.carried_since IS '{carried}'")
 
 
 def _invariants(version: int) -> str:
@@ -285,7 +296,7 @@ def _create_job() -> None:
             "carried_since",
             sa.DateTime(timezone=True),
             nullable=True,
-            comment="First observation that showed it without usable values; NULL: its values are as last observed.",
+            comment="First observation since which none showed usable values; NULL: they are as last observed.",
         ),
         sa.Column(
             "gone_at",

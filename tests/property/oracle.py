@@ -330,7 +330,7 @@ class Listed:
         """It is there, but nothing more can be told; so its values are known only as of their last change."""
         if held is None or held.gone_at:
             return
-        held.carried_since = held.carried_since or at
+        held.carried_since = held.carried_since or held.missing_since or at
         held.known_at = held.changed_at
         held.missing_since = held.present_at = held.unlisted_since = None
 

@@ -631,6 +631,17 @@ def place(new_database: NewDatabase) -> Iterator[tuple[psycopg.Connection, Postg
 @pytest.mark.timeout(7200)  # For the profile that tries many.
 @settings(max_examples=2 * settings().max_examples)
 @given(history=histories, rules=rules, has_etags=st.booleans(), read_jobs=st.sampled_from(ReadJobs))
+# A batch that is missing, and then shown without usable values.
+@example(
+    history=[
+        ([Step("evolve", 0, 3)], Read(1, "none", "none", 0)),
+        ([Step("delete", 0, 3)], Read(1, "none", "none", 0)),
+        ([Step("evolve", 1, 2), Step("restore", 0, 1)], Read(1, "unusable", "none", 0)),
+    ],
+    rules=GuardRules(max_loss_share=0.5, min_loss=3, max_lookups=2, hold=timedelta(hours=1)),
+    has_etags=False,
+    read_jobs=ReadJobs.AUTO,
+)
 # Jobs that cannot be read beside batches that are read anew.
 @example(
     history=[

@@ -31,8 +31,8 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     """
     What is not settled about a batch or job: since when, each None where it is settled.
 
-    It is absent and not confirmed so; the list leaves it out and a look-up finds it; it is shown without
-    usable values, and `reason` says what is wrong with them.
+    It is absent and not confirmed so; the list leaves it out and a look-up finds it; it is not shown
+    with usable values, and `reason` says what is wrong with them.
     """
 
     missing_since: datetime | None

@@ -89,7 +89,7 @@ def _pending(pending: Pending) -> Iterator[str]:
         yield f"left out of the list since {moment(pending.unlisted_since)} UTC, and found when asked for"
     if pending.carried_since is not None:
         yield (
-            f"shown without usable values since {moment(pending.carried_since)} UTC: "
+            f"not shown with usable values since {moment(pending.carried_since)} UTC: "
             f"{pending.reason or 'the reason was not kept'}"
         )
 

@@ -57,5 +57,5 @@ COMMENT ON COLUMN analytics.job.changed_at IS 'Reading of the jobs that made its
 COMMENT ON COLUMN analytics.job.last_seen_at IS 'Last reading of the jobs that saw it.';
 COMMENT ON COLUMN analytics.job.missing_since IS 'First reading of its present absence; NULL: it was there when last read.';
 COMMENT ON COLUMN analytics.job.gone_at IS 'Reading that confirmed its absence; NULL: it is not gone.';
-COMMENT ON COLUMN analytics.job.carried_since IS 'First reading that showed it without usable values; NULL: its values are as last read.';
+COMMENT ON COLUMN analytics.job.carried_since IS 'First reading since which none showed usable values; NULL: they are as last read.';
 COMMENT ON COLUMN analytics.job.extra IS 'Every field of the source that batchledger does not know by name, without e-mail addresses and without members that name people, as the settings let it be kept; NULL: none.';
