@@ -5,10 +5,10 @@ How long the queries of dashboards and of the cookbook take on a large ledger, a
     python -m benchmarks.scale --size medium               ten times as much; there are tenth and large, too
     python -m benchmarks.scale --database postgresql://…   in an empty database of a server that is there
 
-Without --database an embedded Postgres is used; with --home it is kept for the next time. A ledger that is
-filled already is measured as it is. Each query runs once to see its plan, then so many times; the median
-counts. What a query takes is until its last row is here; what of that the server worked is told beside it, as
-machines are shared and noisy.
+Without --database an embedded Postgres is used; with --home it is kept for the next time. Writing may be
+broken off at any time: who comes later goes on. A ledger that is filled already is measured as it is. Each
+query runs once to see its plan, then so many times; the median counts. What a query takes is until its last
+row is here; what of that the server worked is told beside it, as machines are shared and noisy.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.questions import Place, Question, questions
-from benchmarks.synthetic_ledger import SIZES, Writer, Written
+from benchmarks.synthetic_ledger import SIZES, OtherLedgerError, Writer, Written, is_unfinished
 from etl.database import connect, migrate
 from etl.embedded import server
 
@@ -42,8 +42,15 @@ TARGETS_MS: Final = {"project": 300, "workspace": 2000, "all": None}
 """Of everything at once none is set: dashboards open on it, and people narrow it down."""
 
 
-# As an operator with a ledger of this size would set it, as far as it concerns reading; the log, for writing.
-_SERVER: Final = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
+# As an operator with a ledger of this size would set it, as far as it concerns reading; the log, for writing:
+# nobody follows it, so an index that is built need not go through it.
+_SERVER: Final = {
+    "shared_buffers": "1GB",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "30min",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+}
 
 
 class Timing(NamedTuple):
@@ -144,18 +151,34 @@ def _database(arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def _filled(uri: str, arguments: argparse.Namespace) -> Written | None:
-    """Fill an empty ledger, and make sure that its books balance."""
-    with psycopg.connect(uri, autocommit=True) as connection:
-        if connection.execute("SELECT FROM ledger.project LIMIT 1").fetchone() is not None:
-            return None
+    """Fill an empty ledger, or go on filling it; of a small one make sure that its books balance."""
+    if not is_unfinished(uri) and _has_projects(uri):
+        return None
     writer = Writer(uri, SIZES[arguments.size], seed=arguments.seed, until=arguments.until)
-    with Progress(console=Console(stderr=True)) as progress:
-        days = progress.add_task(f"writing a {arguments.size} ledger", total=None)
-        written = writer.write(lambda done, total: progress.update(days, completed=done, total=total))
-    writer.close()
+    try:
+        written = _told(writer, arguments.size)
+    except OtherLedgerError as error:
+        raise SystemExit(str(error)) from error
+    finally:
+        writer.close()
     if arguments.size == "small":
         _require_balance(uri)
     return written
+
+
+def _has_projects(uri: str) -> bool:
+    with psycopg.connect(uri) as connection:
+        return connection.execute("SELECT FROM ledger.project LIMIT 1").fetchone() is not None
+
+
+def _told(writer: Writer, size: str) -> Written:
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(f"writing a {size} ledger", total=None)
+        return writer.write(
+            lambda what, done, total: progress.update(
+                task, description=f"writing a {size} ledger: {what}", completed=done, total=total
+            )
+        )
 
 
 def _require_balance(uri: str) -> None:
@@ -172,6 +195,7 @@ def _require_balance(uri: str) -> None:
 def _tell(written: Written) -> None:
     rows = ", ".join(f"{count:,} {table}" for table, count in written.rows.items())
     print(f"Wrote {rows} in {written.seconds:,.0f} s;")
+    print(", ".join(f"{step} {seconds:,.0f} s" for step, seconds in written.steps.items()) + ";")
     print(
         f"{written.table_bytes / 1e9:,.2f} GB, {written.table_bytes / written.changes:,.0f} B a change"
         " with its share of readings and all indexes."

@@ -41,11 +41,11 @@ SELECT
     stood.images,
     stood.num_jobs,
     stood.uploaded_at,
-    pg_temp.read_at(first.slot, stood.project_id),
-    pg_temp.read_at(last.slot, stood.project_id),
-    CASE WHEN stood.is_gone THEN pg_temp.read_at(last.slot, stood.project_id) END,
-    CASE WHEN stood.is_gone THEN pg_temp.read_at(last.slot - 1, stood.project_id) END,
-    CASE WHEN stood.is_gone THEN pg_temp.read_at(last.slot, stood.project_id) END
+    read_at(first.slot, stood.project_id),
+    read_at(last.slot, stood.project_id),
+    CASE WHEN stood.is_gone THEN read_at(last.slot, stood.project_id) END,
+    CASE WHEN stood.is_gone THEN read_at(last.slot - 1, stood.project_id) END,
+    CASE WHEN stood.is_gone THEN read_at(last.slot, stood.project_id) END
 FROM stood
 INNER JOIN step AS first
     ON first.step = stood.step_from
@@ -83,9 +83,9 @@ SELECT
     begun.images - begun.images * least(begun.age, %(parts)s) / %(parts)s,
     CASE WHEN begun.age > %(parts)s THEN begun.images - begun.images / 20 ELSE 0 END,
     CASE WHEN begun.age > %(parts)s THEN begun.images / 20 ELSE 0 END,
-    pg_temp.read_at(first.slot, begun.project_id) - INTERVAL '10 minutes',
-    pg_temp.read_at(first.slot, begun.project_id) + INTERVAL '1 second',
-    pg_temp.read_at(last.slot, begun.project_id) + INTERVAL '1 second'
+    read_at(first.slot, begun.project_id) - INTERVAL '10 minutes',
+    read_at(first.slot, begun.project_id) + INTERVAL '1 second',
+    read_at(last.slot, begun.project_id) + INTERVAL '1 second'
 FROM begun
 INNER JOIN step AS first
     ON first.step = begun.first_step

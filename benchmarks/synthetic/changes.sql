@@ -1,4 +1,4 @@
--- The history of batches and jobs in one slice, in the order in which runs would have written it.
+-- The history of batches and jobs in one share and slice, in the order in which runs would have written it.
 INSERT INTO ledger.batch_change (
     project_id, batch_id, observation_id, kind, name, images, num_jobs, uploaded_at,
     images_delta, num_jobs_delta, observed_at, changed_after

@@ -1,4 +1,4 @@
--- What happens to batches and jobs in the days of one slice. Grain: one batch and step of its life.
+-- What happens to batches and jobs of one share in the days of one slice. Grain: one batch and step of its life.
 CREATE TEMPORARY TABLE event AS
 WITH lived AS (
     SELECT
@@ -20,7 +20,8 @@ WITH lived AS (
         greatest(0, (%(step_from)s - plan.step_from + plan.stride - 1) / plan.stride),
         least(plan.last_age, (%(step_to)s - 1 - plan.step_from) / plan.stride)
     ) AS age (age)
-    WHERE plan.step_from < %(step_to)s
+    WHERE plan.project_id %% %(shares)s = %(share)s
+        AND plan.step_from < %(step_to)s
         AND plan.step_from + plan.last_age * plan.stride >= %(step_from)s
 ),
 told AS (
@@ -45,8 +46,8 @@ SELECT
     told.day,
     told.slot,
     told.slot * %(projects)s::bigint + told.project_id AS observation_id,
-    pg_temp.read_at(told.slot, told.project_id) AS observed_at,
-    pg_temp.read_at(told.slot - 1, told.project_id) AS changed_after,
+    read_at(told.slot, told.project_id) AS observed_at,
+    read_at(told.slot - 1, told.project_id) AS changed_after,
     told.is_of_batch,
     CASE WHEN told.age = 0 THEN 'entered' WHEN told.is_left THEN 'left' ELSE 'changed' END AS kind,
     CASE
@@ -70,7 +71,7 @@ SELECT
     told.is_of_job,
     CASE WHEN told.is_of_job THEN told.job END AS job,
     CASE WHEN told.is_of_job THEN told.progress END AS progress,
-    CASE WHEN told.is_of_job THEN pg_temp.read_at(begun.slot, told.project_id) - INTERVAL '10 minutes' END
+    CASE WHEN told.is_of_job THEN read_at(begun.slot, told.project_id) - INTERVAL '10 minutes' END
         AS created_at,
     CASE WHEN told.is_of_job THEN told.share END AS job_images,
     CASE WHEN NOT told.is_of_job THEN 0 WHEN told.progress = 0 THEN told.share ELSE 0 END

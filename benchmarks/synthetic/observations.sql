@@ -1,38 +1,13 @@
--- The runs, observations and days of one slice, from its readings; then the totals to go on from.
-INSERT INTO ledger.run (
-    run_id, trigger, started_at, leased_until, ended_at, outcome, changed, unchanged, suspect, failed, skipped,
-    batch_changes, requests, host, version, is_whole
-)
-OVERRIDING SYSTEM VALUE
+-- The observations and days of one share and slice, from its readings; then the totals to go on from.
+INSERT INTO counted (slot, changed, failed, batch_changes)
 SELECT
-    slot.slot + 1,
-    'schedule',
-    %(start)s::timestamptz + make_interval(secs => slot.slot * 3600 - 5),
-    %(start)s::timestamptz + make_interval(secs => slot.slot * 3600 + 2700),
-    %(start)s::timestamptz + make_interval(secs => slot.slot * 3600 + 2400),
-    CASE WHEN coalesce(counted.failed, 0) > 0 THEN 'partial' ELSE 'completed' END,
-    coalesce(counted.changed, 0),
-    %(projects)s - coalesce(counted.changed, 0) - coalesce(counted.failed, 0),
-    0,
-    coalesce(counted.failed, 0),
-    0,
-    coalesce(counted.batch_changes, 0),
-    2 * %(projects)s,
-    'benchmark',
-    'benchmark',
-    TRUE
-FROM generate_series(%(day_from)s * 24, least(%(day_to)s * 24, %(slots)s) - 1) AS slot (slot)
-LEFT JOIN (
-    SELECT
-        reading.slot,
-        count(*) FILTER (WHERE reading.batch_changes > 0) AS changed,
-        count(*) FILTER (WHERE reading.kind = 'failed') AS failed,
-        sum(reading.batch_changes) AS batch_changes
-    FROM reading
-    GROUP BY reading.slot
-) AS counted
-    ON counted.slot = slot.slot
-WHERE slot.slot / 24 NOT BETWEEN %(outage_from)s AND %(outage_to)s;
+    reading.slot,
+    count(*) FILTER (WHERE reading.batch_changes > 0),
+    count(*) FILTER (WHERE reading.kind = 'failed'),
+    sum(reading.batch_changes)
+FROM reading
+WHERE reading.kind IN ('changed', 'failed')
+GROUP BY reading.slot;
 
 INSERT INTO ledger.observation (
     observation_id, run_id, project_id, verdict, started_at, observed_at, previous_at, http_status, requests,
@@ -105,13 +80,13 @@ SELECT
     CASE WHEN reading.jobs_changes > 0 THEN reading.annotated_delta END,
     CASE WHEN reading.jobs_changes > 0 THEN reading.approved_delta END,
     CASE WHEN reading.jobs_changes > 0 THEN reading.rejected_delta END,
-    CASE WHEN reading.slot_from < reading.slot THEN pg_temp.read_at(reading.slot_from, reading.project_id) END,
+    CASE WHEN reading.slot_from < reading.slot THEN read_at(reading.slot_from, reading.project_id) END,
     CASE WHEN reading.slot_from < reading.slot THEN reading.slot - reading.slot_from + 1 END
 FROM reading
 CROSS JOIN LATERAL (
     SELECT
-        pg_temp.read_at(reading.slot, reading.project_id) AS at,
-        pg_temp.read_at(reading.slot_before, reading.project_id) AS before_at
+        read_at(reading.slot, reading.project_id) AS at,
+        read_at(reading.slot_before, reading.project_id) AS before_at
 ) AS read
 ORDER BY
     reading.slot,

@@ -1,21 +1,21 @@
--- What the ledger is drawn from: temporary tables of this session. Grain: the plan of one batch, one time at which
--- changes are seen, one stretch of readings of a kind of day.
+-- What the ledger is drawn from, in a schema of its own until it is written. Grain: the plan of one batch, one time at
+-- which changes are seen, one stretch of readings of a kind of day, the totals of one project so far.
 
 -- Readings are taken every hour, a few seconds later from each project to the next.
-CREATE FUNCTION pg_temp.read_at(slot integer, project_id integer)
+CREATE FUNCTION read_at(slot integer, project_id integer)
 RETURNS timestamptz
 LANGUAGE sql
 STABLE
 RETURN %(start)s::timestamptz + make_interval(secs => slot * 3600 + project_id %% 100 * 20);
 
-CREATE FUNCTION pg_temp.draw(project_id integer, number integer, topic integer, below integer)
+CREATE FUNCTION draw(project_id integer, number integer, topic integer, below integer)
 RETURNS integer
 LANGUAGE sql
 IMMUTABLE
 RETURN ((hashint8extended(project_id * 100000::bigint + number, %(seed)s * 100 + topic) >> 20 & 1073741823) %% below)::integer;
 
 -- People work twice a day, on five days a week, and nobody looks during the outage.
-CREATE TEMPORARY TABLE step AS
+CREATE TABLE step AS
 SELECT
     row_number() OVER (ORDER BY day.day, hour.hour)::integer - 1 AS step,
     day.day,
@@ -28,16 +28,16 @@ WHERE extract(ISODOW FROM %(start)s::timestamptz + make_interval(days => day.day
 
 -- A batch enters and grows; then each of its jobs takes a share, is annotated in parts, and approved; some are
 -- never touched, some stall, some leave at the end. Of some pairs one gives images to the other when it is full.
-CREATE TEMPORARY TABLE plan AS
+CREATE TABLE plan AS
 WITH drawn AS (
     SELECT
         project_id,
         number,
-        10 + pg_temp.draw(project_id, number, 1, 50) AS part,
-        pg_temp.draw(project_id, number / 2, 2, (SELECT count(*) FROM step)::integer) AS step_from,
-        1 + pg_temp.draw(project_id, number / 2, 3, %(strides)s) AS stride,
-        pg_temp.draw(project_id, number, 4, 100) AS fate,
-        pg_temp.draw(project_id, number / 2, 5, 25) = 0 AS is_moved
+        10 + draw(project_id, number, 1, 50) AS part,
+        draw(project_id, number / 2, 2, (SELECT count(*) FROM step)::integer) AS step_from,
+        1 + draw(project_id, number / 2, 3, %(strides)s) AS stride,
+        draw(project_id, number, 4, 100) AS fate,
+        draw(project_id, number / 2, 5, 25) = 0 AS is_moved
     FROM generate_series(1, %(projects)s) AS project (project_id)
     CROSS JOIN generate_series(0, %(batches)s - 1) AS batch (number)
 ),
@@ -51,7 +51,7 @@ sized AS (
         CASE
             WHEN drawn.is_moved AND drawn.number %% 2 = 0 THEN drawn.part * (%(growths)s - 1)
             WHEN drawn.is_moved
-                THEN drawn.part * %(growths)s + 10 + pg_temp.draw(drawn.project_id, drawn.number - 1, 1, 50)
+                THEN drawn.part * %(growths)s + 10 + draw(drawn.project_id, drawn.number - 1, 1, 50)
             ELSE drawn.part * (%(growths)s + 1)
         END AS total,
         CASE
@@ -66,9 +66,9 @@ SELECT
     sized.project_id,
     sized.number,
     substr(md5(format('batch %%s of %%s', sized.number, sized.project_id)), 1, 20) COLLATE "C" AS batch_id,
-    format('Uploaded on %%s, part %%s', pg_temp.read_at(step.slot, sized.project_id)::date, sized.number)
+    format('Uploaded on %%s, part %%s', read_at(step.slot, sized.project_id)::date, sized.number)
         AS name,
-    pg_temp.read_at(step.slot, sized.project_id) - INTERVAL '40 minutes' AS uploaded_at,
+    read_at(step.slot, sized.project_id) - INTERVAL '40 minutes' AS uploaded_at,
     sized.part,
     sized.total,
     sized.step_from,
@@ -79,7 +79,7 @@ INNER JOIN step
     ON step.step = sized.step_from;
 
 -- What the readings of a day come to: those that are alike and old are folded into the last of them.
-CREATE TEMPORARY TABLE pattern AS
+CREATE TABLE pattern AS
 WITH hour_of_day AS (
     SELECT
         is_old,
@@ -130,7 +130,7 @@ SELECT
 FROM numbered
 GROUP BY is_old, is_early, is_late, has_failed, is_after, kind, span;
 
-CREATE TEMPORARY TABLE total AS
+CREATE TABLE total AS
 SELECT
     project_id,
     0 AS batches,
@@ -142,5 +142,13 @@ SELECT
     0::bigint AS approved,
     0::bigint AS rejected
 FROM generate_series(1, %(projects)s) AS project (project_id);
+
+-- What the runs found, told by those who write; summed up at the end.
+CREATE TABLE counted (
+    slot integer NOT NULL,
+    changed integer NOT NULL,
+    failed integer NOT NULL,
+    batch_changes integer NOT NULL
+);
 
 ANALYZE step, plan, pattern, total;

@@ -11,13 +11,13 @@ SELECT
     format('Project %%s', project_id),
     'object-detection',
     TRUE,
-    pg_temp.read_at(0, project_id) - INTERVAL '1 second',
+    read_at(0, project_id) - INTERVAL '1 second',
     0,
     0,
     0,
     TRUE,
     10800,
-    pg_temp.read_at(0, project_id) + INTERVAL '1 second',
+    read_at(0, project_id) + INTERVAL '1 second',
     TRUE
 FROM generate_series(1, %(projects)s) AS project (project_id);
 

@@ -1,4 +1,4 @@
--- The readings of one slice, with the totals after each. Grain: one observation as it is kept.
+-- The readings of one share and slice, with the totals after each. Grain: one observation as it is kept.
 CREATE TEMPORARY TABLE reading AS
 WITH day_of_project AS (
     SELECT
@@ -7,7 +7,7 @@ WITH day_of_project AS (
         day.day <= %(days)s - 35 AS is_old,
         early.project_id IS NOT NULL AS is_early,
         late.project_id IS NOT NULL AS is_late,
-        pg_temp.draw(total.project_id, day.day, 6, 100) = 0 AS has_failed,
+        draw(total.project_id, day.day, 6, 100) = 0 AS has_failed,
         day.day = %(outage_to)s + 1 AS is_after
     FROM total
     CROSS JOIN generate_series(%(day_from)s, %(day_to)s - 1) AS day (day)
@@ -17,7 +17,8 @@ WITH day_of_project AS (
     LEFT JOIN tally AS late
         ON late.project_id = total.project_id
         AND late.slot = day.day * 24 + 16
-    WHERE day.day NOT BETWEEN %(outage_from)s AND %(outage_to)s
+    WHERE total.project_id %% %(shares)s = %(share)s
+        AND day.day NOT BETWEEN %(outage_from)s AND %(outage_to)s
 ),
 taken AS (
     SELECT

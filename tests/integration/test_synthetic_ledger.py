@@ -18,7 +18,7 @@ def test_the_books_of_a_synthetic_ledger_balance_and_every_question_has_an_answe
 ) -> None:
     size = Size(projects=2, changes=400, growths=7, jobs=2, parts=4, strides=6, batches=10)
     writer = Writer(as_owner(database), size, seed=7, until=UNTIL)
-    written = writer.write(lambda done, total: None)  # noqa: ARG005 - The names say what is told.
+    written = writer.write(lambda what, done, total: None)  # noqa: ARG005 - The names say what is told.
     writer.close()
     assert written.rows["batch"] == 20
     assert written.changes > 300
