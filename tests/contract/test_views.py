@@ -104,6 +104,7 @@ PROMISED: Final = {
         "is_kept": "boolean",
         "jobs_verdict": "text",
         "is_jobs_kept": "boolean",
+        "is_in_step": "boolean",
     },
     "project_daily": {
         "workspace": "text",

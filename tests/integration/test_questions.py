@@ -883,6 +883,8 @@ def test_what_was_not_seen_together_is_marked_where_it_is_added_up(
     assert ask(query, project, len(days)) == days
     last = "SELECT remaining, is_in_step, end_likely FROM analytics.forecast WHERE project = %s"
     assert ask(last, project) == [(*days[-1], None)]
+    now = "SELECT is_in_step FROM analytics.project WHERE project = %s"
+    assert ask(now, project) == [(days[-1][1],)]
 
 
 @pytest.mark.parametrize(
@@ -1069,6 +1071,7 @@ def test_where_no_batch_ever_had_a_job_nothing_is_in_one(ask: Asked) -> None:
         "WHERE project = 'jobless' ORDER BY day"
     )
     assert days == [(None, 27 + 3 * days_ago, True) for days_ago in (*range(7, 0, -1), 1)]
+    assert ask("SELECT size, is_in_step FROM analytics.project WHERE project = 'jobless'") == [(None, None)]
     # A batch of this one had a job from the second day on, which nobody read.
     assert ask("SELECT remaining FROM analytics.burn_down WHERE project = 'late' ORDER BY day LIMIT 2") == [
         (170,),
