@@ -295,6 +295,7 @@ def _kept(keep: Path, story: Story) -> str:
         f"The demonstration's database stays in {keep}. To look around in it:\n\n"
         f"  {home} batchledger status\n"
         f"  {home} batchledger history {CARS}/{story.hero_id}\n"
+        f"  {home} batchledger web\n"
         f"  {home} batchledger psql\n"
     )
 
