@@ -1,5 +1,5 @@
 """
-How long the queries of dashboards and of the cookbook take on a large ledger, and how their rows are found.
+How long dashboards, the status page and the cookbook wait on a large ledger, and how their rows are found.
 
     python -m benchmarks.scale                             100 projects, 10,000 batches, 200,000 changes
     python -m benchmarks.scale --size medium               ten times as much; there are tenth and large, too
@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.pages import STATUS_PAGE, asked_by_pages
 from benchmarks.questions import Place, Question, questions
 from benchmarks.synthetic_ledger import SIZES, OtherLedgerError, Writer, Written, is_unfinished
 from etl.database import connect, migrate
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 TARGETS_MS: Final = {"project": 300, "workspace": 2000, "all": None}
 """Of everything at once none is set: dashboards open on it, and people narrow it down."""
 
+_OVERVIEW_MS: Final = TARGETS_MS["workspace"]
+"""But the status page has no narrower first page, so it is held to as much as a workspace may take."""
+
 
 # As an operator with a ledger of this size would set it, as far as it concerns reading; the log, for writing:
 # nobody follows it, so an index that is built need not go through it.
@@ -51,6 +55,10 @@ _SERVER: Final = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
 }
+
+
+def _target_ms(where: str, scope: str) -> int | None:
+    return _OVERVIEW_MS if (where, scope) == (STATUS_PAGE, "all") else TARGETS_MS[scope]
 
 
 class Timing(NamedTuple):
@@ -67,7 +75,7 @@ class Timing(NamedTuple):
     @property
     def is_in_time(self) -> bool:
         """Whether it meets its target, if there is one."""
-        target = TARGETS_MS[self.scope]
+        target = _target_ms(self.question.where, self.scope)
         return target is None or (self.milliseconds is not None and self.milliseconds <= target)
 
 
@@ -118,7 +126,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--home", type=Path, help="folder of the embedded database, to be kept")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--limit", type=int, default=30, metavar="SECONDS", help="a query is given up after")
-    parser.add_argument("--only", default="", metavar="WORDS", help="only titles with these words")
+    parser.add_argument("--only", default="", metavar="WORDS", help="only who asks: what, with these words")
     parser.add_argument(
         "--of", default="project,workspace", help="what is asked about: project,workspace,all"
     )
@@ -211,13 +219,18 @@ def _measured(uri: str, arguments: argparse.Namespace) -> Iterator[Timing]:
         connection.execute("SET TimeZone = 'UTC'")
         spent = _Spent(connection)
         for scope, place in zip(TARGETS_MS, _places(connection), strict=True):
-            for question in questions(place) if scope in arguments.of.split(",") else ():
-                if arguments.only in question.title:
+            for question in _asked(uri, place, arguments) if scope in arguments.of.split(",") else ():
+                if arguments.only in f"{question.where}: {question.title}":
                     timing = _timed(spent, question, scope, arguments.repeat)
                     print(f"{timing.scope} {question.title} {timing.milliseconds}", file=sys.stderr)
                     if arguments.plans and not timing.is_in_time:
                         _print_plan(connection, question)
                     yield timing
+
+
+def _asked(uri: str, place: Place, arguments: argparse.Namespace) -> Iterator[Question]:
+    yield from questions(place)
+    yield from asked_by_pages(uri, place, limit_s=arguments.limit)
 
 
 def _places(connection: psycopg.Connection) -> tuple[Place, Place, Place]:
@@ -356,20 +369,24 @@ def _print(timings: list[Timing]) -> None:
     Console(width=200).print(table)
 
 
+_OF: Final = {"project": "a project", "workspace": "a workspace", "all": "all"}
+
+
 def _markdown(kept: list[dict[str, Any]]) -> Iterator[str]:
     """Lay sizes side by side: milliseconds until the last row, in brackets those that the server worked."""
-    columns = [(each["size"], scope) for scope in ("project", "workspace") for each in kept]
-    yield (
-        "| asked by | query | "
-        + " | ".join(f"{size}, a {scope}" for size, scope in columns)
-        + " | found by |"
-    )
-    yield "|---|---|" + "---:|" * len(columns) + "---|"
     cells = {
         (each["size"], timing["scope"], *timing["question"][:2]): timing
         for each in kept
         for timing in each["timings"]
     }
+    measured = dict.fromkeys(key[:2] for key in cells)
+    columns = [column for scope in TARGETS_MS for column in measured if column[1] == scope]
+    yield (
+        "| asked by | query | "
+        + " | ".join(f"{size}, {_OF[scope]}" for size, scope in columns)
+        + " | found by |"
+    )
+    yield "|---|---|" + "---:|" * len(columns) + "---|"
     for where, title in sorted({key[2:] for key in cells}):
         row = [cells.get((size, scope, where, title)) for size, scope in columns]
         how = next(timing["plan"][0] for timing in reversed(row) if timing)
@@ -381,7 +398,7 @@ def _cell(timing: dict[str, Any] | None) -> str:
     if timing is None or timing["milliseconds"] is None:
         return timing["fault"] if timing else ""
     told = f"{timing['milliseconds']:,.0f} ({timing['cpu_ms']:,.0f})"
-    target = TARGETS_MS[timing["scope"]]
+    target = _target_ms(timing["question"][0], timing["scope"])
     return told if target is None or timing["milliseconds"] <= target else f"**{told}**"
 
 

@@ -3,27 +3,80 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import psycopg
 
+from benchmarks.pages import asked_by_pages
 from benchmarks.questions import Place, questions
 from benchmarks.synthetic_ledger import Size, Writer
 from tests.logins import as_owner, as_reader
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.questions import Question
+    from benchmarks.synthetic_ledger import Written
+
 UNTIL = datetime(2024, 2, 3, 12, 40, tzinfo=UTC)
+PROJECT = Place("workspace-001", "project-001", "", UNTIL)
+WORKSPACE = PROJECT._replace(project="")
+EVERYTHING = WORKSPACE._replace(workspace="")
 
 
 def test_the_books_of_a_synthetic_ledger_balance_and_every_question_has_an_answer(
     database: str,
 ) -> None:
-    size = Size(projects=2, changes=400, growths=7, jobs=2, parts=4, strides=6, batches=10)
-    writer = Writer(as_owner(database), size, seed=7, until=UNTIL)
-    written = writer.write(lambda what, done, total: None)  # noqa: ARG005 - The names say what is told.
-    writer.close()
+    written = _write(database)
     assert written.rows["batch"] == 20
     assert written.changes > 300
     with psycopg.connect(as_reader(database)) as connection:
         assert connection.execute("SELECT * FROM analytics.invariant_violation").fetchall() == []
-        for project in ("project-001", ""):
-            for question in questions(Place("workspace-001", project, "", UNTIL)):
+        for place in (PROJECT, WORKSPACE):
+            for question in questions(place):
                 connection.execute(question.sql)
+
+
+def test_what_the_pages_ask_is_recorded_with_its_values(database: str) -> None:
+    place = _filled(database)
+    uri = as_reader(database)
+    asked = [question for of in (EVERYTHING, WORKSPACE, place) for question in _asked(uri, of, 60)]
+    assert {question.title.split()[0] for question in asked} == {"overview", "project", "batch"}
+    with psycopg.connect(uri) as connection:
+        found = {question.title: connection.execute(question.sql).fetchall() for question in asked}
+    assert [row[:2] for row in found["overview 1: project, freshness, batch, observation, gap"]] == [
+        ("workspace-001", "project-001"),
+        ("workspace-001", "project-002"),
+    ]
+    assert [row[0] for row in found["batch 1: batch"]] == [place.batch_id]
+
+
+def test_of_a_page_that_takes_too_long_all_is_told_that_is_known(database: str) -> None:
+    place = _filled(database)
+    with psycopg.connect(as_owner(database)) as other:
+        other.execute("LOCK TABLE ledger.batch_change")
+        asked = list(_asked(as_reader(database), place, 3))
+    assert asked[-1].title == "batch 2: batch_progress, batch_lead_time"
+
+
+def _write(database: str) -> Written:
+    size = Size(projects=2, changes=400, growths=7, jobs=2, parts=4, strides=6, batches=10)
+    writer = Writer(as_owner(database), size, seed=7, until=UNTIL)
+    written = writer.write(lambda what, done, total: None)  # noqa: ARG005 - The names say what is told.
+    writer.close()
+    return written
+
+
+def _filled(database: str) -> Place:
+    """Fill a ledger, and give one of its batches."""
+    _write(database)
+    with psycopg.connect(as_reader(database)) as connection:
+        row = connection.execute(
+            "SELECT batch_id FROM analytics.batch WHERE (workspace, project) = (%s, %s) LIMIT 1", PROJECT[:2]
+        ).fetchone()
+    assert row
+    return PROJECT._replace(batch_id=row[0])
+
+
+def _asked(uri: str, place: Place, limit_s: int) -> Iterator[Question]:
+    return asked_by_pages(uri, place, limit_s=limit_s)
