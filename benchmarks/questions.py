@@ -1,4 +1,4 @@
-"""What dashboards and people ask, in one list: of each view, in each Grafana panel, in the cookbook."""
+"""What dashboards and people ask, in one list: of each view, in Grafana and Superset, in the cookbook."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from benchmarks import superset
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
 _TREE: Final = Path(__file__).parents[1]
@@ -19,12 +21,17 @@ _COOKBOOK: Final = _TREE / "docs" / "how-to" / "answers.md"
 
 
 class Place(NamedTuple):
-    """What is asked about: a project; with empty names its whole workspace, or all of them; and when."""
+    """
+    What is asked about: a project; with empty names its whole workspace, or all of them; and when.
+
+    `projects` are those of it, as one has to choose them in Superset; none where everything is asked about.
+    """
 
     workspace: str
     project: str
     batch_id: str
     now: datetime
+    projects: Sequence[str] = ()
 
     @property
     def condition(self) -> str:
@@ -150,6 +157,7 @@ def questions(place: Place) -> Iterator[Question]:
     if place.workspace:
         yield from _of_views(place)
     yield from _of_grafana(place)
+    yield from _of_superset(place)
     yield from _of_the_cookbook(place)
 
 
@@ -198,6 +206,11 @@ def _substituted(sql: str, variables: dict[str, str], span: tuple[datetime, date
     }
     filled = _QUOTED.sub(lambda found: f"'{variables[found[1]]}'", sql).replace("$__interval", "1 hour")
     return _MACRO.sub(lambda found: macros[found[1]](found[2]), filled)
+
+
+def _of_superset(place: Place) -> Iterator[Question]:
+    for one in superset.asked(place.projects, place.now.date()):
+        yield Question("Superset", one.title, one.sql)
 
 
 _BLOCK: Final = re.compile(r"^#+ (?P<heading>[^\n]+)$|^```sql\n(?P<sql>.+?)^```", re.MULTILINE | re.DOTALL)

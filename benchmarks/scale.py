@@ -244,7 +244,16 @@ def _places(connection: psycopg.Connection) -> tuple[Place, Place, Place]:
         raise SystemExit("the ledger has no batches")
     workspace, project, batch_id = row
     now = datetime.now(UTC)
-    return Place(workspace, project, batch_id, now), Place(workspace, "", "", now), Place("", "", "", now)
+    return (
+        Place(workspace, project, batch_id, now, [f"{workspace}/{project}"]),
+        Place(workspace, "", "", now, _projects(connection, workspace)),
+        Place("", "", "", now),
+    )
+
+
+def _projects(connection: psycopg.Connection, workspace: str) -> list[str]:
+    query = "SELECT workspace || '/' || project FROM ledger.project WHERE workspace = %s ORDER BY project"
+    return [path for (path,) in connection.execute(query, [workspace])]
 
 
 class _Spent:

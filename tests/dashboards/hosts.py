@@ -97,6 +97,7 @@ class Superset:
     def _environ(self) -> Mapping[str, str]:
         return {
             "PATH": os.defpath,
+            "TZ": "UTC",
             "HOME": str(self.home),
             "SUPERSET_HOME": str(self.home),
             "SUPERSET_CONFIG_PATH": str(_CONFIG),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import psycopg
 import pytest
 
+from benchmarks import superset as queries
 from tests.dashboards.hosts import ROOT
 from tests.dashboards.visitor import logged_in
 from tests.superset import BUNDLE, charts_of, documents
@@ -88,6 +90,36 @@ def test_a_number_on_the_dashboard_is_that_of_the_view(visitor: Visitor, reader_
         row = reader.execute("SELECT sum(images) FROM analytics.project").fetchone()
     assert row is not None
     assert f"{row[0]:,}" in visit.texts(".header-line")
+
+
+def test_the_benchmark_times_what_superset_asks(visitor: Visitor, superset: Superset) -> None:
+    """If not, the file is written anew: look at the difference, and keep it."""
+    asked = [
+        one
+        for name in sorted(DASHBOARDS)
+        for project in ("", queries.CHOSEN)
+        for one in _asked(visitor.look(name, project), superset.charts(), is_chosen=bool(project))
+    ]
+    seen = queries.written(asked, datetime.now(UTC).date())
+    known = queries.FILE.read_text(encoding="utf-8")
+    queries.FILE.write_text(seen, encoding="utf-8")
+    assert seen == known
+
+
+def _asked(visit: Visit, charts: dict[int, str], *, is_chosen: bool) -> Iterator[queries.Asked]:
+    """Tell what was asked for each chart, and for what a filter offers, which does not hang on a choice."""
+    dashboard = DASHBOARDS[visit.name]
+    names = {chart["uuid"]: chart["slice_name"] for chart in documents("charts").values()}
+    filters = {
+        one["id"]: f"filter {one['name']}" for one in dashboard["metadata"]["native_filter_configuration"]
+    }
+    answers = {names[charts[number]]: answer for number, answer in visit.answers.items()}
+    if not is_chosen:
+        answers |= {filters[filter_id]: answer for filter_id, answer in visit.choices.items()}
+    for title, answer in answers.items():
+        for nth, one in enumerate(answer["result"], 1):
+            whole = f"{dashboard['dashboard_title']}: {title}" + (f" ({nth})" if nth > 1 else "")
+            yield queries.Asked(whole, is_chosen, one["query"])
 
 
 def test_a_second_import_overwrites_the_first(superset: Superset, reader_uri: str) -> None:

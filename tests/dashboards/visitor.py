@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from playwright.sync_api import sync_playwright
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 WIDTH: Final = 1600
 _LOOPBACK: Final = "127.0.0.1"
 _CHART: Final = ".dashboard-component-chart-holder"
+_FILTER: Final = "NATIVE_FILTER-project"
 _DATA: Final = "/api/v1/chart/data"
 _PATIENCE_MS: Final = 120_000
 _MOVEMENT_MS: Final = 2_000
@@ -38,11 +39,13 @@ class Visit:
         name: The dashboard's file in the bundle.
         page: The page, drawn.
         answers: The answers that its charts got, by the number of the chart in Superset.
+        choices: The answers that its filters got, by the id of the filter.
     """
 
     name: str
     page: Page
     answers: dict[int, Any] = field(default_factory=dict)
+    choices: dict[str, Any] = field(default_factory=dict)
 
     def texts(self, selector: str) -> list[str]:
         """The texts of all elements that match."""
@@ -79,13 +82,13 @@ class Visitor:
     page: Page
     foreign: set[str] = field(default_factory=set)
 
-    def look(self, name: str) -> Visit:
-        """Open a dashboard of the bundle, and wait until each of its charts is drawn."""
+    def look(self, name: str, project: str = "") -> Visit:
+        """Open a dashboard of the bundle, for one project if it is named; wait until each chart is drawn."""
         dashboard = documents("dashboards")[name]
         visit = Visit(name, self.page)
         note = partial(_note, visit)
         self.page.on("response", note)
-        self.page.goto(f"{self.url}/superset/dashboard/{dashboard['slug']}/?standalone=1")
+        self.page.goto(f"{self.url}/superset/dashboard/{dashboard['slug']}/?standalone=1{_choice(project)}")
         self.page.wait_for_function(_IS_DRAWN, arg=len(charts_of(dashboard)))
         self.page.wait_for_timeout(_MOVEMENT_MS)
         self.page.remove_listener("response", note)
@@ -126,9 +129,19 @@ def logged_in(url: str, password: str, height: int) -> Iterator[Visitor]:
         browser.close()
 
 
+def _choice(project: str) -> str:
+    """Choose a project as an address of Superset's own making does, in Rison."""
+    chosen = f"extraFormData:(filters:!((col:project_path,op:IN,val:!('{project}'))))"
+    shown = f"filterState:(value:!('{project}'))"
+    rison = f"({_FILTER}:(id:{_FILTER},ownState:(),{chosen},{shown}))"
+    return f"&native_filters={quote(rison)}" if project else ""
+
+
 def _note(visit: Visit, response: Response) -> None:
     if urlsplit(response.url).path.rstrip("/") != _DATA:
         return
     form = json.loads(response.request.post_data or "{}").get("form_data", {})
     if number := form.get("slice_id"):
         visit.answers[int(number)] = response.json()
+    elif filter_id := form.get("native_filter_id"):
+        visit.choices[filter_id] = response.json()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
+from benchmarks.superset import asked
 from tests.logins import as_reader
 from tests.superset import charts_of, documents, refreshed
 
@@ -60,6 +62,19 @@ def _named(params: dict[str, Any], *keys: str) -> set[str]:
 def test_every_chart_is_on_a_dashboard() -> None:
     placed = {chart for dashboard in DASHBOARDS.values() for chart in charts_of(dashboard)}
     assert placed == {chart["uuid"] for chart in CHARTS.values()}
+
+
+@pytest.mark.parametrize("chosen", [(), ("acme/cars",)])
+def test_the_benchmark_times_every_chart(chosen: tuple[str, ...]) -> None:
+    """If not: make dashboards."""
+    names = {chart["uuid"]: chart["slice_name"] for chart in CHARTS.values()}
+    placed = {
+        f"{dashboard['dashboard_title']}: {names[chart]}"
+        for dashboard in DASHBOARDS.values()
+        for chart in charts_of(dashboard)
+    }
+    timed = {one.title.removesuffix(" (2)") for one in asked(chosen, date(2026, 1, 1))}
+    assert {title for title in timed if ": filter " not in title} == placed
 
 
 def test_filters_ask_for_what_their_datasets_have() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from benchmarks.synthetic_ledger import Written
 
 UNTIL = datetime(2024, 2, 3, 12, 40, tzinfo=UTC)
-PROJECT = Place("workspace-001", "project-001", "", UNTIL)
-WORKSPACE = PROJECT._replace(project="")
-EVERYTHING = WORKSPACE._replace(workspace="")
+PROJECTS = ["workspace-001/project-001", "workspace-001/project-002"]
+PROJECT = Place("workspace-001", "project-001", "", UNTIL, PROJECTS[:1])
+WORKSPACE = Place("workspace-001", "", "", UNTIL, PROJECTS)
+EVERYTHING = Place("", "", "", UNTIL)
 
 
 def test_the_books_of_a_synthetic_ledger_balance_and_every_question_has_an_answer(
@@ -32,9 +33,21 @@ def test_the_books_of_a_synthetic_ledger_balance_and_every_question_has_an_answe
     assert written.changes > 300
     with psycopg.connect(as_reader(database)) as connection:
         assert connection.execute("SELECT * FROM analytics.invariant_violation").fetchall() == []
-        for place in (PROJECT, WORKSPACE):
+        for place in (PROJECT, WORKSPACE, EVERYTHING):
             for question in questions(place):
                 connection.execute(question.sql)
+
+
+def test_what_superset_asks_is_about_what_is_chosen(database: str) -> None:
+    _write(database)
+    with psycopg.connect(as_reader(database)) as connection:
+        for place, count in ((PROJECT, 1), (WORKSPACE, 2), (EVERYTHING, 2)):
+            asked = {question.title: question.sql for question in questions(place)}
+            promises = connection.execute(asked["Freshness and trust: Promise kept"]).fetchall()
+            days = connection.execute(asked["Labelling pipeline: Images left to annotate"]).fetchall()
+            assert [row[0] for row in promises] == PROJECTS[:count]
+            assert {row[0].date() for row in days} <= {UNTIL.date() - timedelta(n) for n in range(-2, 90)}
+            assert days
 
 
 def test_what_the_pages_ask_is_recorded_with_its_values(database: str) -> None:
