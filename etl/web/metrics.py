@@ -18,10 +18,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from etl import __version__
 from etl.errors import BatchledgerError
 from etl.records import Verdict
-from etl.web.reads import Standing, standing
+from etl.web.standing import Standing, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from prometheus_client.core import Metric
 
@@ -158,6 +158,7 @@ class LedgerMetrics(Collector):
         )
         if found is not None:
             yield from _projects(found)
+            yield from _verdicts(found)
             yield from _last_run(found)
 
     def describe(self) -> list[Metric]:
@@ -211,6 +212,26 @@ def _projects(found: Standing) -> Iterator[Metric]:
     )
 
 
+def _verdicts(found: Standing) -> Iterator[Metric]:
+    yield _by_verdict(
+        "batchledger_projects_by_verdict",
+        "Followed projects, by how the last attempt to read each ended, in whichever run.",
+        found.verdicts,
+    )
+    yield _by_verdict(
+        "batchledger_projects_by_jobs_verdict",
+        "Followed projects, by how the last reading of the annotation jobs of each ended.",
+        found.jobs_verdicts,
+    )
+
+
+def _by_verdict(name: str, documentation: str, counts: Mapping[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, documentation, labels=("verdict",))
+    for verdict in Verdict:
+        family.add_metric((verdict.value,), counts.get(verdict.value, 0))
+    return family
+
+
 def _last_run(found: Standing) -> Iterator[Metric]:
     run = found.last_run
     if run is None:
@@ -225,9 +246,5 @@ def _last_run(found: Standing) -> Iterator[Metric]:
         "How long it took.",
         (run.ended_at - run.started_at).total_seconds(),
     )
-    projects = GaugeMetricFamily(
-        "batchledger_last_run_projects", "Projects that it read, by verdict.", labels=("verdict",)
-    )
-    for verdict in Verdict:
-        projects.add_metric((verdict.value,), msgspec.structs.asdict(run)[verdict.value])
-    yield projects
+    counts = msgspec.structs.asdict(run)
+    yield _by_verdict("batchledger_last_run_projects", "Projects that it read, by verdict.", counts)

@@ -3,31 +3,72 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import requests
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from etl.commands.queries import reading
-from etl.records import Moves, Slug, Verdict
+from etl.records import Moves, Observation, Slug, Verdict
 from etl.report import ProjectReport, RunReport
-from etl.web.metrics import RunMetrics, registry
-from etl.web.reads import standing
+from etl.selection import Promise
+from etl.settings import DatabaseSettings
+from etl.simulator import Fault, World
+from etl.web.metrics import LedgerMetrics, RunMetrics, registry
+from etl.web.reader import Reader
 from etl.web.site import Scheduler
+from etl.web.standing import standing
 from tests.logins import as_reader
+from tests.worlds import FakeClock, WorldSource, a_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
 
+    from etl.store import PostgresLedger
     from tests.web.conftest import Pages
 
 NOW: Final = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-UNITS: Final = ("seconds", "bytes", "images", "projects", "info", "up", "total", "omitted")
+UNITS: Final = ("seconds", "bytes", "images", "projects", "verdict", "info", "up", "total", "omitted")
+
+
+class Scene:
+    """A ledger of two projects with jobs, an hour between runs, the last of which is now."""
+
+    def __init__(self, uri: str, ledger: PostgresLedger) -> None:
+        self.ledger = ledger
+        self.clock = FakeClock(datetime.now(UTC) - timedelta(hours=9))
+        world = World.seeded(3, projects=2, batches_per_project=3, start=self.clock.at - timedelta(days=9))
+        for name in ("acme/cars", "acme/drones"):
+            batch = world.project(name).upload(images=9, at=self.clock.at)
+            world.project(name).assign(batch.id, images=4, at=self.clock.at)
+        self.source = WorldSource(world, self.clock)
+        self._metrics = CollectorRegistry()
+        self._metrics.register(LedgerMetrics(Reader(as_reader(uri), DatabaseSettings())))
+
+    def run(self, **options: Any) -> None:
+        self.clock.move(hours=1)
+        a_run(self.ledger, [self.source], self.clock, promise=Promise(3 * 3600), **options)
+
+    def skip(self, project: str) -> None:
+        """Have another run of now skip a project, as if somebody else held it."""
+        at = self.clock.move(minutes=1)
+        known = self.ledger.projects()[Slug("acme", project)].project_id
+        skipped = Observation(
+            project_id=known, verdict=Verdict.SKIPPED, rule="held", started_at=at, observed_at=at
+        )
+        self.ledger.record(self.ledger.begin_run(trigger="sync", started_at=at), [skipped])
+
+    def told(self, metric: str) -> dict[Mapping[str, str] | tuple[str, ...], float]:
+        return values(of_run(self._metrics)[metric])
+
+
+@pytest.fixture
+def scene(database: str, ledger: PostgresLedger) -> Scene:
+    return Scene(database, ledger)
 
 
 def families(text: str) -> dict[str, Metric]:
@@ -84,6 +125,43 @@ def test_the_last_run_is_that_of_the_ledger(pages: Pages) -> None:
     assert values(found["batchledger_last_run_projects"]) == {
         (name,): value for name, value in zip(names, verdicts, strict=True)
     }
+
+
+def test_projects_are_counted_by_how_the_last_attempts_at_them_ended(pages: Pages) -> None:
+    found = measured(pages)
+
+    for metric, column in {
+        "batchledger_projects_by_verdict": "last_verdict",
+        "batchledger_projects_by_jobs_verdict": "jobs_verdict",
+    }.items():
+        told = pages.ask(f"SELECT {column}, count(*) FROM analytics.project WHERE is_tracked GROUP BY 1")
+        assert {name: count for name, count in values(found[metric]).items() if count} == {
+            (verdict,): count for verdict, count in told
+        }
+    assert values(found["batchledger_projects_by_verdict"])[("failed",)] == 1
+    assert values(found["batchledger_projects_by_verdict"])[("suspect",)] == 1
+
+
+def test_a_project_that_fails_does_so_whatever_is_read_or_skipped_after_it(scene: Scene) -> None:
+    scene.source.faults.add(Fault.status(500), path="/acme/cars/batches")
+    scene.run()
+    assert scene.told("batchledger_projects_by_verdict")[("failed",)] == 1
+
+    scene.run(only=(Slug("acme", "drones"),))
+    assert scene.told("batchledger_last_run_projects")[("failed",)] == 0
+    assert scene.told("batchledger_projects_by_verdict")[("failed",)] == 1
+
+    scene.skip("cars")
+    assert scene.told("batchledger_projects_by_verdict")[("skipped",)] == 0
+    assert scene.told("batchledger_projects_by_verdict")[("failed",)] == 1
+
+
+def test_jobs_that_could_not_be_read_are_told_while_the_batches_are_trusted(scene: Scene) -> None:
+    scene.source.faults.add(Fault.status(500), path="/acme/cars/jobs")
+    scene.run()
+
+    assert scene.told("batchledger_projects_by_verdict")[("failed",)] == 0
+    assert scene.told("batchledger_projects_by_jobs_verdict")[("failed",)] == 1
 
 
 def test_names_follow_the_conventions_of_prometheus(pages: Pages) -> None:
