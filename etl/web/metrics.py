@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from etl import __version__
 from etl.errors import BatchledgerError
 from etl.records import Verdict
+from etl.web.patience import Patience
 from etl.web.standing import Standing, standing
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ _log: Final = structlog.get_logger(__name__)
 
 MOST_PROJECTS: Final = 1000
 """Projects with series of their own, the first by name; how many there are beyond is told by a number."""
+
+WITHIN_S: Final = 5.0
+"""Longest wait for the ledger. Prometheus gives up after ten seconds, and then learns nothing at all."""
 
 _SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200)
 _OUTCOMES: Final = ("completed", "partial", "stopped", "deadline")
@@ -149,10 +153,11 @@ class LedgerMetrics(Collector):
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self._found = Patience(self._read, WITHIN_S)
 
     def collect(self) -> Iterator[Metric]:
         """Read it; where it cannot be read, say only that."""
-        found = self._read()
+        found = self._found_in_time()
         yield GaugeMetricFamily(
             "batchledger_ledger_up", "Whether the ledger can be read.", float(found is not None)
         )
@@ -165,13 +170,16 @@ class LedgerMetrics(Collector):
         """Say nothing yet: to be registered is no reason to read."""
         return []
 
-    def _read(self) -> Standing | None:
+    def _found_in_time(self) -> Standing | None:
         try:
-            with self._reader() as connection:
-                return standing(connection, limit=MOST_PROJECTS)
-        except (BatchledgerError, SQLAlchemyError) as error:
+            return self._found()
+        except (BatchledgerError, SQLAlchemyError, TimeoutError) as error:
             _log.warning("metrics of the ledger cannot be read", error=type(error).__name__)
             return None
+
+    def _read(self) -> Standing:
+        with self._reader() as connection:
+            return standing(connection, limit=MOST_PROJECTS)
 
 
 def _projects(found: Standing) -> Iterator[Metric]:

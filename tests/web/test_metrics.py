@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import psycopg
 import pytest
 import requests
 from prometheus_client import CollectorRegistry, generate_latest
@@ -16,11 +19,11 @@ from etl.report import ProjectReport, RunReport
 from etl.selection import Promise
 from etl.settings import DatabaseSettings
 from etl.simulator import Fault, World
-from etl.web.metrics import LedgerMetrics, RunMetrics, registry
+from etl.web.metrics import WITHIN_S, LedgerMetrics, RunMetrics, registry
 from etl.web.reader import Reader
 from etl.web.site import Scheduler
 from etl.web.standing import standing
-from tests.logins import as_reader
+from tests.logins import as_owner, as_reader
 from tests.worlds import FakeClock, WorldSource, a_run
 
 if TYPE_CHECKING:
@@ -162,6 +165,31 @@ def test_jobs_that_could_not_be_read_are_told_while_the_batches_are_trusted(scen
 
     assert scene.told("batchledger_projects_by_verdict")[("failed",)] == 0
     assert scene.told("batchledger_projects_by_jobs_verdict")[("failed",)] == 1
+
+
+def test_a_database_that_does_not_answer_is_told_of_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/ledger?connect_timeout=60"
+        assert_told_in_time(uri)
+
+
+def test_a_ledger_that_somebody_holds_is_told_of_in_time(database: str) -> None:
+    with psycopg.connect(as_owner(database)) as holder:
+        holder.execute("LOCK TABLE ledger.project")
+        assert_told_in_time(as_reader(database))
+    assert up_of(as_reader(database)) == 1
+
+
+def assert_told_in_time(uri: str) -> None:
+    began_at = time.monotonic()
+    assert up_of(uri) == 0
+    assert WITHIN_S <= time.monotonic() - began_at < WITHIN_S + 1.5
+
+
+def up_of(uri: str) -> float:
+    metrics = CollectorRegistry()
+    metrics.register(LedgerMetrics(Reader(uri, DatabaseSettings())))
+    return values(of_run(metrics)["batchledger_ledger_up"])[()]
 
 
 def test_names_follow_the_conventions_of_prometheus(pages: Pages) -> None:
