@@ -115,17 +115,6 @@ FROM analytics.observation
 WHERE workspace || '/' || project IN ({projects}) AND observed_at >= TO_TIMESTAMP('{today-89} 00:00:00.000000', 'YYYY-MM-DD HH24:MI:SS.US') AND observed_at < TO_TIMESTAMP('{today+2} 00:00:00.000000', 'YYYY-MM-DD HH24:MI:SS.US') AND (((verdict IN ('suspect', 'failed') OR jobs_verdict IN ('suspect', 'failed')))) ORDER BY observed_at DESC
 LIMIT 1000;
 
--- Freshness and trust: Unbalanced books
-SELECT COUNT(*) AS violations
-FROM analytics.invariant_violation
-LIMIT 50000;
-
--- Freshness and trust: Unbalanced books, of what is chosen
-SELECT COUNT(*) AS violations
-FROM analytics.invariant_violation
-WHERE workspace || '/' || project IN ({projects})
-LIMIT 50000;
-
 -- Freshness and trust: Verdicts per day
 SELECT DATE_TRUNC('day', observed_at) AS observed_at, verdict AS verdict, SUM(span_count) AS observations
 FROM analytics.observation

@@ -20,6 +20,8 @@ CHARTS: Final = documents("charts")
 DATASETS: Final = documents("datasets")
 DASHBOARDS: Final = documents("dashboards")
 BY_ID: Final = {dataset["uuid"]: dataset for dataset in DATASETS.values()}
+_COLUMNS: Final = 12
+"""How wide the grid of a dashboard is."""
 
 
 @pytest.fixture
@@ -62,6 +64,24 @@ def _named(params: dict[str, Any], *keys: str) -> set[str]:
 def test_every_chart_is_on_a_dashboard() -> None:
     placed = {chart for dashboard in DASHBOARDS.values() for chart in charts_of(dashboard)}
     assert placed == {chart["uuid"] for chart in CHARTS.values()}
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_the_charts_of_a_row_fill_it(name: str) -> None:
+    position = DASHBOARDS[name]["position"]
+    rows = [position[row]["children"] for row in position["GRID_ID"]["children"]]
+    sizes = [[position[chart]["meta"] for chart in row] for row in rows]
+    assert {sum(chart["width"] for chart in row) for row in sizes} == {_COLUMNS}
+    assert {len({chart["height"] for chart in row}) for row in sizes} == {1}
+
+
+def test_no_dashboard_asks_what_costs_all_of_the_ledger() -> None:
+    """They load anew every five minutes; `batchledger verify` asks it."""
+    assert "invariant_violation" not in {dataset["table_name"] for dataset in DATASETS.values()}
+
+
+def test_every_dataset_is_that_of_a_chart() -> None:
+    assert set(BY_ID) == {chart["dataset_uuid"] for chart in CHARTS.values()}
 
 
 @pytest.mark.parametrize("chosen", [(), ("acme/cars",)])
