@@ -199,6 +199,16 @@ def _projects(found: Standing) -> Iterator[Metric]:
         "The age that is promised of a project's numbers; absent where nothing is.",
         labels=_PROJECT,
     )
+    kept = GaugeMetricFamily(
+        "batchledger_project_promise_kept",
+        "Whether they are as fresh as promised, not counting what was paused; absent where nothing is.",
+        labels=_PROJECT,
+    )
+    jobs_kept = GaugeMetricFamily(
+        "batchledger_project_jobs_promise_kept",
+        "The same of what is told of annotation jobs; absent where they are not to be read.",
+        labels=_PROJECT,
+    )
     backlog = GaugeMetricFamily(
         "batchledger_project_backlog_images", "Images not yet assigned to a job.", labels=_PROJECT
     )
@@ -210,8 +220,12 @@ def _projects(found: Standing) -> Iterator[Metric]:
             jobs.add_metric(name, project.jobs_observed_at.timestamp() if project.jobs_observed_at else 0)
         if project.max_age_s is not None:
             promise.add_metric(name, project.max_age_s)
+        if project.is_kept is not None:
+            kept.add_metric(name, project.is_kept)
+        if project.is_jobs_kept is not None:
+            jobs_kept.add_metric(name, project.is_jobs_kept)
         backlog.add_metric(name, project.images)
-    yield from (success, jobs, promise, backlog)
+    yield from (success, jobs, promise, kept, jobs_kept, backlog)
     yield GaugeMetricFamily("batchledger_projects", "Projects that are followed.", found.total)
     yield GaugeMetricFamily(
         "batchledger_projects_omitted",

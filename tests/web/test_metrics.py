@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from tests.web.conftest import Pages
 
 NOW: Final = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-UNITS: Final = ("seconds", "bytes", "images", "projects", "verdict", "info", "up", "total", "omitted")
+UNITS: Final = ("seconds", "bytes", "images", "projects", "verdict", "kept", "info", "up", "total", "omitted")
 
 
 class Scene:
-    """A ledger of two projects with jobs, an hour between runs, the last of which is now."""
+    """A ledger of two projects with jobs, an hour between runs; a sixth one is as of now."""
 
     def __init__(self, uri: str, ledger: PostgresLedger) -> None:
         self.ledger = ledger
-        self.clock = FakeClock(datetime.now(UTC) - timedelta(hours=9))
+        self.clock = FakeClock(datetime.now(UTC) - timedelta(hours=6, minutes=10))
         world = World.seeded(3, projects=2, batches_per_project=3, start=self.clock.at - timedelta(days=9))
         for name in ("acme/cars", "acme/drones"):
             batch = world.project(name).upload(images=9, at=self.clock.at)
@@ -108,6 +108,12 @@ def test_the_ages_and_promises_of_projects_are_those_of_the_ledger(pages: Pages)
         ),
         "batchledger_project_max_age_seconds": (
             "SELECT project, workspace, max_age_s FROM analytics.freshness"
+        ),
+        "batchledger_project_promise_kept": (
+            "SELECT project, workspace, is_kept::integer FROM analytics.freshness"
+        ),
+        "batchledger_project_jobs_promise_kept": (
+            "SELECT project, workspace, is_jobs_kept::integer FROM analytics.freshness"
         ),
         "batchledger_project_backlog_images": "SELECT project, workspace, images FROM analytics.project",
     }.items():
@@ -190,6 +196,31 @@ def up_of(uri: str) -> float:
     metrics = CollectorRegistry()
     metrics.register(LedgerMetrics(Reader(uri, DatabaseSettings())))
     return values(of_run(metrics)["batchledger_ledger_up"])[()]
+
+
+def test_after_a_pause_a_promise_is_kept_though_the_numbers_are_old(scene: Scene) -> None:
+    name = ("cars", "acme")
+    scene.run()
+    for _ in range(4):
+        scene.run(projects=["acme/drones"])
+    assert name not in scene.told("batchledger_project_promise_kept")
+
+    scene.source.faults.add(Fault.status(500), path="/acme/cars/batches")
+    scene.run()
+    age_s = time.time() - scene.told("batchledger_project_last_success_timestamp_seconds")[name]
+    assert age_s > scene.told("batchledger_project_max_age_seconds")[name]
+    assert scene.told("batchledger_project_promise_kept")[name] == 1
+    assert scene.told("batchledger_project_jobs_promise_kept")[name] == 1
+
+
+def test_a_promise_of_jobs_may_be_broken_alone(scene: Scene) -> None:
+    scene.run()
+    for _ in range(4):
+        scene.source.faults.add(Fault.status(500), path="/acme/cars/jobs")
+        scene.run()
+
+    assert set(scene.told("batchledger_project_promise_kept").values()) == {1}
+    assert scene.told("batchledger_project_jobs_promise_kept") == {("cars", "acme"): 0, ("drones", "acme"): 1}
 
 
 def test_names_follow_the_conventions_of_prometheus(pages: Pages) -> None:
