@@ -149,7 +149,7 @@ class _Pages:
         slug = _slug(request)
         with self._site.reader() as connection:
             found = batch_page(connection, slug, _known_text(request.path_params["batch_id"]))
-        life = charts.life(found.changes, self._site.clock())
+        life = charts.life(found.changes.rows, self._site.clock())
         return self._page("batch.html", slug=slug, found=found, life=life)
 
     def ready(self, _request: Request) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 from sqlalchemy import text
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from etl.records import Slug
+
+_Row = TypeVar("_Row", bound=msgspec.Struct)
 
 PROJECTS: Final = 50
 BATCHES: Final = 100
@@ -41,6 +43,13 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     batches: int
     images: int
     last_observed_at: datetime | None
+
+
+class Excerpt(msgspec.Struct, Generic[_Row], frozen=True):
+    """The first rows of a table; not `is_whole`: there are more."""
+
+    rows: tuple[_Row, ...]
+    is_whole: bool
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +166,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     is_last: bool
     days: tuple[DayRow, ...]
     runs: tuple[RunRow, ...]
-    gaps: tuple[GapRow, ...]
+    gaps: Excerpt[GapRow]
 
 
 class ProjectPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,19 +175,18 @@ class ProjectPage(msgspec.Struct, frozen=True, kw_only=True):
     project: ProjectStatus
     work: Work
     days: tuple[DayRow, ...]
-    gaps: tuple[GapRow, ...]
+    gaps: Excerpt[GapRow]
     batches: tuple[BatchRow, ...]
     is_last: bool
 
 
 class BatchPage(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch and its life, latest change first; `is_whole` is whether no older change is left out."""
+    """One batch and its life, latest change first."""
 
     batch: BatchRow
     progress: Progress | None
-    changes: tuple[ChangeRow, ...]
-    is_whole: bool
-    gaps: tuple[GapRow, ...]
+    changes: Excerpt[ChangeRow]
+    gaps: Excerpt[GapRow]
 
 
 def overview(connection: Connection, *, find: str, page: int) -> Overview:
@@ -199,7 +207,7 @@ def overview(connection: Connection, *, find: str, page: int) -> Overview:
         is_last=len(found) == len(shown),
         days=_trends(connection, [project.slug for project in shown]),
         runs=rows(connection, RunRow, _RUNS, limit=RUNS),
-        gaps=rows(connection, GapRow, _LATE_GAPS, limit=GAPS),
+        gaps=_excerpt(connection, GapRow, _LATE_GAPS, limit=GAPS),
     )
 
 
@@ -225,7 +233,7 @@ def project_page(connection: Connection, slug: Slug, *, days: int, page: int) ->
         project=project,
         work=rows(connection, Work, _WORK, **key)[0],
         days=rows(connection, DayRow, _DAYS, **key, days=days),
-        gaps=rows(connection, GapRow, _GAPS, **key, limit=GAPS),
+        gaps=_excerpt(connection, GapRow, _GAPS, limit=GAPS, **key),
         batches=found[:BATCHES],
         is_last=len(found) <= BATCHES,
     )
@@ -243,14 +251,25 @@ def batch_page(connection: Connection, slug: Slug, batch_id: str) -> BatchPage:
     if not found:
         raise UnknownProjectError("the ledger knows no such batch")
     progress = rows(connection, Progress, _PROGRESS, **key, batch_id=batch_id)
-    changes = rows(connection, ChangeRow, _CHANGES, **key, batch_id=batch_id, limit=CHANGES + 1)
     return BatchPage(
         batch=found[0],
         progress=progress[0] if progress else None,
-        changes=changes[:CHANGES],
-        is_whole=len(changes) <= CHANGES,
-        gaps=rows(connection, GapRow, _GAPS, **key, limit=GAPS),
+        changes=_excerpt(connection, ChangeRow, _CHANGES, limit=CHANGES, **key, batch_id=batch_id),
+        gaps=_excerpt(connection, GapRow, _GAPS, limit=GAPS, **key),
     )
+
+
+def _excerpt(
+    connection: Connection,
+    kind: type[_Row],
+    sql: str,
+    *,
+    limit: int,
+    **values: Any,  # noqa: ANN401 - as SQL takes them.
+) -> Excerpt[_Row]:
+    """Read so many rows at most, and one more to know whether there is one."""
+    found = rows(connection, kind, sql, limit=limit + 1, **values)
+    return Excerpt(found[:limit], len(found) <= limit)
 
 
 def _project(connection: Connection, slug: Slug) -> ProjectStatus:

@@ -25,7 +25,7 @@ from etl.store import PostgresLedger
 from etl.web.connections import HEAD_S
 from etl.web.guards import HEADERS, is_own
 from etl.web.reader import Reader
-from etl.web.reads import PROJECTS
+from etl.web.reads import GAPS, PROJECTS
 from etl.web.site import Scheduler
 from tests.logins import as_owner
 from tests.web.conftest import pages_of
@@ -260,6 +260,38 @@ def test_many_projects_are_shown_page_by_page(database: str) -> None:
         (True, False),
         (False, True),
     ]
+
+
+def test_gaps_that_are_left_out_are_said_to_be(database: str) -> None:
+    start = datetime.now(UTC) - timedelta(hours=2 * (GAPS + 2))
+    world, clock = World.seeded(1, projects=1, batches_per_project=1, start=start), FakeClock(start)
+    source, connections = WorldSource(world, clock), engine(database)
+    ledger = PostgresLedger(connections, host="here", version="test")
+    batch_id = quote(next(iter(world.project("acme/cars").batches)))
+    paths = ("/", "/projects/acme/cars", f"/projects/acme/cars/batches/{batch_id}")
+    told = dict[int, list[tuple[int, list[str]]]]()
+    with pages_of(database) as pages:
+        # The open one comes on top on the pages of the project.
+        for turn in range(GAPS + 2):
+            clock.at = start + timedelta(hours=2 * turn)
+            a_run(ledger, [source], clock, promise=Promise(3600))
+            if turn >= GAPS - 1:
+                told[turn] = [_told_of_gaps(get(pages, path).text) for path in paths]
+    connections.dispose()
+
+    of_one = ["Only the last 20 gaps. <code>batchledger export gap --project acme/cars</code> lists all."]
+    of_all = ["Only the last 20 gaps. <code>batchledger export gap</code> lists all."]
+    assert told == {
+        GAPS - 1: [(GAPS - 1, []), (GAPS, []), (GAPS, [])],
+        GAPS: [(GAPS, []), (GAPS, of_one), (GAPS, of_one)],
+        GAPS + 1: [(GAPS, of_all), (GAPS, of_one), (GAPS, of_one)],
+    }
+
+
+def _told_of_gaps(body: str) -> tuple[int, list[str]]:
+    """Count the gaps that a page lists, and return what it says of the others."""
+    listed = body.partition('aria-labelledby="gaps"')[2].partition("</section>")[0]
+    return listed.count("<tr>") - 1, re.findall(r'<p class="quiet">(Only .*)</p>', listed)
 
 
 def test_an_empty_ledger_says_what_to_do(database: str) -> None:
