@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -43,16 +44,35 @@ _OUTCOMES: Final = ("completed", "partial", "stopped", "deadline")
 _PROJECT: Final = ("workspace", "project")
 
 
-def registry() -> CollectorRegistry:
-    """Make a registry that knows the process and what was built."""
+def registry(proc: str = "/proc") -> CollectorRegistry:
+    """
+    Make a registry that knows the process and what was built.
+
+    Args:
+        proc: Where the kernel tells of processes.
+    """
     # Since when a counter counts is the same for all of them: process_start_time_seconds.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     made = CollectorRegistry()
-    ProcessCollector(registry=made)
+    _Process(proc=proc, registry=made)
     GCCollector(registry=made)
     build = Info("batchledger_build", "What is running.", registry=made)
     build.info({"version": __version__, "python": platform.python_version()})
     return made
+
+
+class _Process(ProcessCollector):
+    """
+    Tells of the process also where /proc has nothing but processes, as in a unit with ProcSubset=pid.
+
+    When the host was started, from which the start of a process is reckoned, is asked of a clock.
+    """
+
+    def _boot_time(self) -> float:
+        clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+        if clock is None:
+            raise OSError("no Linux, which has no /proc to tell of processes either")
+        return time.time() - time.clock_gettime(clock)
 
 
 class RunMetrics:

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import psutil
 import psycopg
 import pytest
 import requests
@@ -28,6 +29,7 @@ from tests.worlds import FakeClock, WorldSource, a_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from prometheus_client.metrics_core import Metric
 
@@ -277,6 +279,18 @@ def test_a_run_that_comes_to_nothing_is_counted_as_well() -> None:
         raise KeyError
 
     assert values(of_run(metrics)["batchledger_run_failures"])[()] == 1
+
+
+def test_a_process_tells_of_itself_where_nothing_but_processes_can_be_seen(tmp_path: Path) -> None:
+    """As under systemd with ProcSubset=pid."""
+    (tmp_path / "self").symlink_to("/proc/self")
+    process = psutil.Process()
+
+    told = of_run(registry(str(tmp_path)))
+    started_at = told["process_start_time_seconds"].samples[0].value
+    assert started_at == pytest.approx(process.create_time(), abs=2)
+    assert told["process_resident_memory_bytes"].samples[0].value > 1_000_000
+    assert {"process_cpu_seconds", "process_open_fds"} <= told.keys()
 
 
 def test_only_so_many_projects_have_series_of_their_own(pages: Pages) -> None:
