@@ -3,13 +3,13 @@
 -- this with what it sees, and writes it anew if that is something else.
 
 -- Freshness and trust: Age of the numbers
-SELECT MAX(age_s) / 3600 AS oldest_age_h
-FROM analytics.freshness
+SELECT MAX(age_s) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
+FROM analytics.project
 LIMIT 50000;
 
 -- Freshness and trust: Age of the numbers, of what is chosen
-SELECT MAX(age_s) / 3600 AS oldest_age_h
-FROM analytics.freshness
+SELECT MAX(age_s) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
+FROM analytics.project
 WHERE workspace || '/' || project IN ({projects})
 LIMIT 50000;
 
@@ -25,12 +25,12 @@ WHERE workspace || '/' || project IN ({projects})
 LIMIT 50000;
 
 -- Freshness and trust: How old the numbers are
-SELECT workspace || '/' || project AS project_path, last_observed_at AS last_observed_at, age_s / 3600 AS age_h, max_age_s / 3600.0 AS promise_h, CASE WHEN is_kept THEN 'kept' WHEN NOT is_kept THEN 'broken' END AS promise, kept_1d AS kept_1d, kept_7d AS kept_7d, kept_30d AS kept_30d
+SELECT workspace || '/' || project AS project_path, last_observed_at AS last_observed_at, age_s / 3600 AS age_h, CASE WHEN jobs_verdict IS NOT NULL THEN jobs_age_s / 3600 END AS jobs_age_h, max_age_s / 3600.0 AS promise_h, CASE WHEN NOT is_kept THEN 'broken' WHEN NOT is_jobs_kept THEN 'broken for jobs' WHEN is_kept THEN 'kept' END AS promise, kept_1d AS kept_1d, kept_7d AS kept_7d, kept_30d AS kept_30d
 FROM analytics.freshness ORDER BY age_s DESC
 LIMIT 1000;
 
 -- Freshness and trust: How old the numbers are, of what is chosen
-SELECT workspace || '/' || project AS project_path, last_observed_at AS last_observed_at, age_s / 3600 AS age_h, max_age_s / 3600.0 AS promise_h, CASE WHEN is_kept THEN 'kept' WHEN NOT is_kept THEN 'broken' END AS promise, kept_1d AS kept_1d, kept_7d AS kept_7d, kept_30d AS kept_30d
+SELECT workspace || '/' || project AS project_path, last_observed_at AS last_observed_at, age_s / 3600 AS age_h, CASE WHEN jobs_verdict IS NOT NULL THEN jobs_age_s / 3600 END AS jobs_age_h, max_age_s / 3600.0 AS promise_h, CASE WHEN NOT is_kept THEN 'broken' WHEN NOT is_jobs_kept THEN 'broken for jobs' WHEN is_kept THEN 'kept' END AS promise, kept_1d AS kept_1d, kept_7d AS kept_7d, kept_30d AS kept_30d
 FROM analytics.freshness
 WHERE workspace || '/' || project IN ({projects}) ORDER BY age_s DESC
 LIMIT 1000;
@@ -60,12 +60,12 @@ WHERE workspace || '/' || project IN ({projects}) AND observed_at >= TO_TIMESTAM
 LIMIT 10000;
 
 -- Freshness and trust: Not trusted
-SELECT COUNT(*) FILTER (WHERE last_verdict IN ('suspect', 'failed')) AS untrusted
+SELECT COUNT(*) FILTER (WHERE is_tracked AND (last_verdict IN ('suspect', 'failed') OR jobs_verdict IN ('suspect', 'failed'))) AS untrusted
 FROM analytics.project
 LIMIT 50000;
 
 -- Freshness and trust: Not trusted, of what is chosen
-SELECT COUNT(*) FILTER (WHERE last_verdict IN ('suspect', 'failed')) AS untrusted
+SELECT COUNT(*) FILTER (WHERE is_tracked AND (last_verdict IN ('suspect', 'failed') OR jobs_verdict IN ('suspect', 'failed'))) AS untrusted
 FROM analytics.project
 WHERE workspace || '/' || project IN ({projects})
 LIMIT 50000;
@@ -82,12 +82,12 @@ WHERE workspace || '/' || project IN ({projects})
 LIMIT 50000;
 
 -- Freshness and trust: Projects late
-SELECT COUNT(*) FILTER (WHERE NOT is_kept) AS late
+SELECT COUNT(*) FILTER (WHERE NOT is_kept OR NOT is_jobs_kept) AS late
 FROM analytics.freshness
 LIMIT 50000;
 
 -- Freshness and trust: Projects late, of what is chosen
-SELECT COUNT(*) FILTER (WHERE NOT is_kept) AS late
+SELECT COUNT(*) FILTER (WHERE NOT is_kept OR NOT is_jobs_kept) AS late
 FROM analytics.freshness
 WHERE workspace || '/' || project IN ({projects})
 LIMIT 50000;
@@ -145,13 +145,13 @@ FROM analytics.project GROUP BY workspace || '/' || project ORDER BY workspace |
 LIMIT 1000;
 
 -- Labelling pipeline: Age of the numbers
-SELECT MAX(age_s) / 3600 AS oldest_age_h
-FROM analytics.freshness
+SELECT MAX(age_s) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
+FROM analytics.project
 LIMIT 50000;
 
 -- Labelling pipeline: Age of the numbers, of what is chosen
-SELECT MAX(age_s) / 3600 AS oldest_age_h
-FROM analytics.freshness
+SELECT MAX(age_s) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
+FROM analytics.project
 WHERE workspace || '/' || project IN ({projects})
 LIMIT 50000;
 
@@ -320,12 +320,12 @@ WHERE workspace || '/' || project IN ({projects})
 LIMIT 50000;
 
 -- Labelling pipeline: Projects late
-SELECT COUNT(*) FILTER (WHERE NOT is_kept) AS late
+SELECT COUNT(*) FILTER (WHERE NOT is_kept OR NOT is_jobs_kept) AS late
 FROM analytics.freshness
 LIMIT 50000;
 
 -- Labelling pipeline: Projects late, of what is chosen
-SELECT COUNT(*) FILTER (WHERE NOT is_kept) AS late
+SELECT COUNT(*) FILTER (WHERE NOT is_kept OR NOT is_jobs_kept) AS late
 FROM analytics.freshness
 WHERE workspace || '/' || project IN ({projects})
 LIMIT 50000;

@@ -140,6 +140,8 @@ class _Season:
             simulator.faults.add(_WEB_PAGE, path="/acme/potholes/batches", times=2)
         if day in (9, 36):
             simulator.faults.add(_WEB_PAGE, path="/acme/drones/batches", times=1)
+        if day == DAYS - 1:
+            simulator.faults.add(_WEB_PAGE, path="/acme/drones/jobs", times=2)
         if day == DAYS - 20:
             simulator.faults.add(_WEB_PAGE, path="/acme/cars/jobs", times=1)
         if day == DAYS - 13:

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import superset as queries
 from tests.dashboards.hosts import ROOT
-from tests.dashboards.visitor import logged_in
+from tests.dashboards.visitor import CHART, logged_in
 from tests.superset import BUNDLE, charts_of, documents
 
 if TYPE_CHECKING:
@@ -90,6 +90,17 @@ def test_a_number_on_the_dashboard_is_that_of_the_view(visitor: Visitor, reader_
         row = reader.execute("SELECT sum(images) FROM analytics.project").fetchone()
     assert row is not None
     assert f"{row[0]:,}" in visit.texts(".header-line")
+
+
+def test_a_project_whose_jobs_alone_could_not_be_read_is_not_trusted(
+    visitor: Visitor, reader_uri: str
+) -> None:
+    visit = visitor.look("freshness_and_trust")
+    with psycopg.connect(reader_uri) as reader:
+        rows = reader.execute("SELECT last_verdict, jobs_verdict FROM analytics.project").fetchall()
+    untrusted = [row for row in rows if {"suspect", "failed"} & set(row)]
+    assert [row for row in untrusted if row[0] in ("changed", "unchanged")]
+    assert visit.texts(f"{CHART}:has-text('Not trusted') .header-line") == [str(len(untrusted))]
 
 
 def test_the_benchmark_times_what_superset_asks(visitor: Visitor, superset: Superset) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 1600
 _LOOPBACK: Final = "127.0.0.1"
-_CHART: Final = ".dashboard-component-chart-holder"
+CHART: Final = ".dashboard-component-chart-holder"
 _FILTER: Final = "NATIVE_FILTER-project"
 _DATA: Final = "/api/v1/chart/data"
 _PATIENCE_MS: Final = 120_000
@@ -54,7 +54,7 @@ class Visit:
     def picture(self) -> bytes:
         """A picture of all of it."""
         bottom = self.page.evaluate(
-            f"() => Math.max(...[...document.querySelectorAll('{_CHART}')]"
+            f"() => Math.max(...[...document.querySelectorAll('{CHART}')]"
             ".map(chart => chart.getBoundingClientRect().bottom))"
         )
         clip = {"x": 0, "y": 0, "width": WIDTH, "height": int(bottom) + 16}

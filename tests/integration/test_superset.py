@@ -45,6 +45,62 @@ def test_what_a_dataset_computes_can_be_asked_by_a_reader(name: str, reader: psy
         reader.execute(f"SELECT {asked} FROM analytics.{dataset['table_name']}".encode())
 
 
+@pytest.mark.parametrize(
+    ("is_kept", "is_jobs_kept", "promise"),
+    [
+        (True, True, "kept"),
+        (True, None, "kept"),
+        (True, False, "broken for jobs"),
+        (False, True, "broken"),
+        (False, False, "broken"),
+        (False, None, "broken"),
+        (None, None, None),
+    ],
+)
+def test_a_project_is_late_with_its_batches_or_with_its_jobs_unless_it_is_paused(
+    reader: psycopg.Connection, *, is_kept: bool | None, is_jobs_kept: bool | None, promise: str | None
+) -> None:
+    told = {"is_kept": is_kept, "is_jobs_kept": is_jobs_kept}
+    late = _computed(reader, "freshness", "late", told)
+    assert late == (promise in ("broken", "broken for jobs"))
+    assert _computed(reader, "freshness", "promise", told) == promise
+
+
+@pytest.mark.parametrize(
+    ("last_verdict", "jobs_verdict", "is_trusted"),
+    [
+        ("changed", "unchanged", True),
+        ("unchanged", None, True),
+        ("failed", None, False),
+        ("suspect", "changed", False),
+        ("changed", "failed", False),
+        ("unchanged", "suspect", False),
+    ],
+)
+def test_a_project_is_not_trusted_for_its_batches_or_for_its_jobs_unless_it_is_paused(
+    reader: psycopg.Connection, *, last_verdict: str, jobs_verdict: str | None, is_trusted: bool
+) -> None:
+    told = {"last_verdict": last_verdict, "jobs_verdict": jobs_verdict}
+    assert _computed(reader, "project", "untrusted", {**told, "is_tracked": True}) == (not is_trusted)
+    assert _computed(reader, "project", "untrusted", {**told, "is_tracked": False}) == 0
+
+
+def test_numbers_do_not_grow_old_while_nobody_asks_for_them(reader: psycopg.Connection) -> None:
+    assert _computed(reader, "project", "oldest_age_h", {"is_tracked": True, "age_s": 7200.0}) == 2
+    assert _computed(reader, "project", "oldest_age_h", {"is_tracked": False, "age_s": 7200.0}) is None
+
+
+def _computed(reader: psycopg.Connection, name: str, what: str, told: dict[str, Any]) -> Any:
+    """Compute a metric or a column of a dataset for one row."""
+    types = {column["column_name"]: column["type"] for column in DATASETS[name]["columns"]}
+    kinds = (("metrics", "metric_name"), ("columns", "column_name"))
+    expressions = {one[key]: one["expression"] for kind, key in kinds for one in DATASETS[name][kind]}
+    row = ", ".join(f"%({column})s::{types[column]} AS {column}" for column in told)
+    query = f"SELECT {expressions[what]} FROM (SELECT {row}) AS {name}"
+    (value,) = reader.execute(query.encode(), told).fetchone() or (None,)
+    return value
+
+
 @pytest.mark.parametrize("name", CHARTS)
 def test_a_chart_asks_for_what_its_dataset_has(name: str) -> None:
     dataset = BY_ID[CHARTS[name]["dataset_uuid"]]
