@@ -95,6 +95,12 @@ class RunMetrics:
         self._verdicts = Counter(
             "batchledger_observations", "Readings of projects, by verdict.", ["verdict"], registry=registry
         )
+        self._jobs_verdicts = Counter(
+            "batchledger_jobs_readings",
+            "Readings of the annotation jobs of projects, by verdict.",
+            ["verdict"],
+            registry=registry,
+        )
         self._requests = Counter(
             "batchledger_http_requests", "HTTP requests sent, repeated ones included.", registry=registry
         )
@@ -122,7 +128,10 @@ class RunMetrics:
             self._durations.labels(outcome)
         for verdict in Verdict:
             self._verdicts.labels(verdict.value)
-        for table in ("batch_change", "observation"):
+            # Jobs that were not asked for were not read, and so are skipped by nobody.
+            if verdict is not Verdict.SKIPPED:
+                self._jobs_verdicts.labels(verdict.value)
+        for table in ("batch_change", "job_change", "observation"):
             self._rows.labels(table)
 
     def began(self, lag_s: float) -> None:
@@ -148,6 +157,9 @@ class RunMetrics:
         self._requests.inc(report.requests)
         self._rows.labels("observation").inc(len(report.projects))
         self._rows.labels("batch_change").inc(report.moves.count)
+        for jobs in (project.jobs for project in report.projects if project.jobs):
+            self._jobs_verdicts.labels(jobs.verdict.value).inc()
+            self._rows.labels("job_change").inc(jobs.moves.count)
 
     def follow(self, scheduler: Scheduler) -> None:
         """Tell from now on how the scheduler of these runs is."""

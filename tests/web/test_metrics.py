@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from etl.commands.queries import reading
 from etl.records import Moves, Observation, Slug, Verdict
-from etl.report import ProjectReport, RunReport
+from etl.report import JobsReport, ProjectReport, RunReport
 from etl.selection import Promise
 from etl.settings import DatabaseSettings
 from etl.simulator import Fault, World
@@ -248,7 +248,17 @@ def test_a_run_is_counted_by_what_it_did() -> None:
     counted = RunMetrics(metrics)
     projects = (
         ProjectReport(
-            slug=Slug("acme", "cars"), verdict=Verdict.CHANGED, moves=Moves(entered=2, left=1), requests=3
+            slug=Slug("acme", "cars"),
+            verdict=Verdict.CHANGED,
+            moves=Moves(entered=2, left=1),
+            requests=3,
+            jobs=JobsReport(verdict=Verdict.CHANGED, moves=Moves(entered=4, changed=1)),
+        ),
+        ProjectReport(
+            slug=Slug("acme", "boats"),
+            verdict=Verdict.UNCHANGED,
+            requests=2,
+            jobs=JobsReport(verdict=Verdict.SUSPECT, moves=Moves(changed=2)),
         ),
         ProjectReport(slug=Slug("acme", "drones"), verdict=Verdict.FAILED, requests=4),
     )
@@ -258,11 +268,17 @@ def test_a_run_is_counted_by_what_it_did() -> None:
     found = of_run(metrics)
 
     verdicts = values(found["batchledger_observations"])
-    assert verdicts[("changed",)] == verdicts[("failed",)] == 1
-    assert verdicts[("unchanged",)] == verdicts[("suspect",)] == verdicts[("skipped",)] == 0
-    assert values(found["batchledger_http_requests"])[()] == 9
+    assert verdicts[("changed",)] == verdicts[("unchanged",)] == verdicts[("failed",)] == 1
+    assert verdicts[("suspect",)] == verdicts[("skipped",)] == 0
+    jobs = values(found["batchledger_jobs_readings"])
+    assert jobs == {("changed",): 1, ("unchanged",): 0, ("suspect",): 1, ("failed",): 0}
+    assert values(found["batchledger_http_requests"])[()] == 11
     assert values(found["batchledger_http_retries"])[()] == 1
-    assert values(found["batchledger_rows_written"]) == {("batch_change",): 3, ("observation",): 2}
+    assert values(found["batchledger_rows_written"]) == {
+        ("batch_change",): 3,
+        ("job_change",): 7,
+        ("observation",): 3,
+    }
     assert found["batchledger_scheduler_lag_seconds"].samples[0].value == 2.5
     sums = {
         sample.labels["outcome"]: sample.value
