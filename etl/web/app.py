@@ -149,8 +149,7 @@ class _Pages:
         slug = _slug(request)
         with self._site.reader() as connection:
             found = batch_page(connection, slug, _known_text(request.path_params["batch_id"]))
-        life = charts.life(found.changes.rows, self._site.clock())
-        return self._page("batch.html", slug=slug, found=found, life=life)
+        return self._page("batch.html", slug=slug, found=found, life=charts.life(found))
 
     def ready(self, _request: Request) -> Response:
         """Whether the work can be done."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import UTC, datetime, time, timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
-    from etl.web.reads import ChangeRow, DayRow
+    from etl.web.reads import BatchPage, ChangeRow, DayRow, Hole
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -50,15 +52,50 @@ def flow(days: Sequence[DayRow]) -> Chart:
     return Chart(_times(days), (Series("came in", "bars", came), Series("assigned", "bars", went)))
 
 
-def life(changes: Sequence[ChangeRow], now: datetime) -> Chart:
-    """Draw the images of a batch from one change to the next, and on until now."""
-    oldest_first = changes[::-1]
-    times = tuple(change.observed_at.timestamp() for change in oldest_first)
-    values = tuple(change.images for change in oldest_first)
+def life(found: BatchPage) -> Chart:
+    """
+    Draw the images of a batch from its first change on until it was last seen, and nothing within a gap.
+
+    Where the changes or the gaps are too many for a page, it begins with the first that is known.
+    """
+    changes, holes = found.changes.rows[::-1], found.holes.rows[::-1]
+    points = _points(changes, holes, _bounds(found)) if changes else []
     return Chart(
-        (*times, max((now.timestamp(), *times))),
-        (Series("images not yet assigned", "steps", values + values[-1:] if values else (None,)),),
+        tuple(at.timestamp() for at, _ in points),
+        (Series("images not yet assigned", "steps", tuple(images for _, images in points)),),
     )
+
+
+def _bounds(found: BatchPage) -> tuple[datetime, datetime]:
+    changes, holes = found.changes.rows, found.holes
+    first, last = changes[-1].observed_at, changes[0].observed_at
+    begin = first if holes.is_whole else max(first, holes.rows[-1].from_at)
+    return begin, max(begin, last, found.batch.last_seen_at)
+
+
+def _points(
+    changes: Sequence[ChangeRow], holes: Sequence[Hole], bounds: tuple[datetime, datetime]
+) -> list[tuple[datetime, int | None]]:
+    """Tell the images at each change and both ends of each gap, and None in the middle of what is in one."""
+    edges = [at for hole in holes for at in (hole.from_at, hole.to_at) if at]
+    known = {*bounds, *edges, *(change.observed_at for change in changes)}
+    moments = sorted(at for at in known if bounds[0] <= at <= bounds[1])
+    points = [(at, _believed(changes, at)) for at in moments]
+    unseen = [
+        (at + (later - at) / 2, None) for at, later in pairwise(moments) if _is_within(holes, at, later)
+    ]
+    return sorted([*points, *unseen], key=itemgetter(0))
+
+
+def _believed(changes: Sequence[ChangeRow], at: datetime) -> int:
+    return changes[bisect_right(changes, at, key=lambda change: change.observed_at) - 1].images
+
+
+def _is_within(holes: Sequence[Hole], begin: datetime, end: datetime) -> bool:
+    """Say whether a stretch of time is part of a gap; gaps never overlap."""
+    before = holes[: bisect_right(holes, begin, key=lambda hole: hole.from_at)]
+    ended_at = before[-1].to_at if before else begin
+    return ended_at is None or end <= ended_at
 
 
 def trends(days: Iterable[DayRow]) -> dict[Slug, tuple[Chart, Chart]]:

@@ -27,6 +27,7 @@ CHANGES: Final = 200
 RUNS: Final = 15
 GAPS: Final = 20
 ATTENTION: Final = 50
+HOLES: Final = 500
 """Rows of each table at most. What is more has a page of its own, or is said to be left out."""
 
 TREND_DAYS: Final = 30
@@ -80,6 +81,13 @@ class GapRow(msgspec.Struct, frozen=True, kw_only=True):
     to_at: datetime | None
     reasons: tuple[str, ...]
     is_promise_broken: bool
+
+
+class Hole(msgspec.Struct, frozen=True, kw_only=True):
+    """A gap as a chart leaves it out."""
+
+    from_at: datetime
+    to_at: datetime | None
 
 
 class DayRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,11 +189,12 @@ class ProjectPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchPage(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch and its life, latest change first."""
+    """One batch and its life, latest change first; `holes` are the gaps within it, latest first."""
 
     batch: BatchRow
     progress: Progress | None
     changes: Excerpt[ChangeRow]
+    holes: Excerpt[Hole]
     gaps: Excerpt[GapRow]
 
 
@@ -251,10 +260,14 @@ def batch_page(connection: Connection, slug: Slug, batch_id: str) -> BatchPage:
     if not found:
         raise UnknownProjectError("the ledger knows no such batch")
     progress = rows(connection, Progress, _PROGRESS, **key, batch_id=batch_id)
+    changes = _excerpt(connection, ChangeRow, _CHANGES, limit=CHANGES, **key, batch_id=batch_id)
+    since = changes.rows[-1].observed_at if changes.rows else found[0].first_seen_at
+    until = max(found[0].last_seen_at, found[0].changed_at)
     return BatchPage(
         batch=found[0],
         progress=progress[0] if progress else None,
-        changes=_excerpt(connection, ChangeRow, _CHANGES, limit=CHANGES, **key, batch_id=batch_id),
+        changes=changes,
+        holes=_excerpt(connection, Hole, _HOLES, limit=HOLES, **key, since=since, until=until),
         gaps=_excerpt(connection, GapRow, _GAPS, limit=GAPS, **key),
     )
 
@@ -590,6 +603,19 @@ SELECT
 FROM analytics.gap
 WHERE workspace = :workspace
     AND project = :project
+ORDER BY from_at DESC
+LIMIT :limit
+"""
+
+_HOLES: Final = """
+SELECT
+    from_at,
+    to_at
+FROM analytics.gap
+WHERE workspace = :workspace
+    AND project = :project
+    AND from_at < :until
+    AND coalesce(to_at, 'infinity') > :since
 ORDER BY from_at DESC
 LIMIT :limit
 """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import socket
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
@@ -292,6 +294,39 @@ def _told_of_gaps(body: str) -> tuple[int, list[str]]:
     """Count the gaps that a page lists, and return what it says of the others."""
     listed = body.partition('aria-labelledby="gaps"')[2].partition("</section>")[0]
     return listed.count("<tr>") - 1, re.findall(r'<p class="quiet">(Only .*)</p>', listed)
+
+
+def test_the_life_of_a_batch_has_holes_where_nobody_looked_and_ends_where_it_was_last_seen(
+    database: str,
+) -> None:
+    start = datetime.now(UTC) - timedelta(days=2)
+    world, clock = World.seeded(1, projects=1, batches_per_project=2, start=start), FakeClock(start)
+    source, connections = WorldSource(world, clock), engine(database)
+    ledger = PostgresLedger(connections, host="here", version="test")
+    batch = next(iter(world.project("acme/cars").batches.values()))
+    for hour in (0, 1, 2, 9, 10, 11):
+        clock.at = start + timedelta(hours=hour)
+        if hour in (1, 9):
+            world.project("acme/cars").append(batch.id, images=hour)
+        if hour == 11:
+            world.project("acme/cars").delete(batch.id)
+        a_run(ledger, [source], clock, promise=Promise(2 * 3600))
+    connections.dispose()
+    with pages_of(database) as pages:
+        body = get(pages, f"/projects/acme/cars/batches/{batch.id}").text
+        seen = [
+            at.timestamp() for (at,) in pages.ask("SELECT observed_at FROM analytics.observation ORDER BY 1")
+        ]
+        ((gone_at, last_seen_at),) = pages.ask(
+            "SELECT gone_at, last_seen_at FROM analytics.batch WHERE batch_id = %s", batch.id
+        )
+
+    drawn = json.loads(unescape(re.findall('data-chart="([^"]+)"', body)[0]))
+    images = [batch.images, batch.images + 1, batch.images + 1, None, batch.images + 10, 0]
+    times = [*seen[:3], (seen[2] + seen[3]) / 2, seen[3], seen[5]]
+    assert (gone_at.timestamp(), last_seen_at.timestamp()) == (seen[5], seen[4])
+    assert drawn["series"][0]["values"] == images
+    assert drawn["times"] == pytest.approx(times, abs=1e-3)
 
 
 def test_an_empty_ledger_says_what_to_do(database: str) -> None:
