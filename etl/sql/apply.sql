@@ -229,6 +229,8 @@ changed_days AS (
     FROM batch_moved
     LEFT JOIN flow ON TRUE
     WHERE batch_moved.changes > 0
+        -- What suspect ones saw is judged anew also where only the jobs changed.
+        OR (flow.intake, flow.moved, flow.assigned, flow.unassigned, flow.removed) <> (0, 0, 0, 0, 0)
     UNION ALL
     SELECT
         (%(jobs_at)s::timestamptz AT TIME ZONE 'UTC')::date AS day,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+
+import psycopg
 
 from etl.selection import ReadJobs
 from etl.simulator import bodies
 from etl.simulator.faults import Fault
 from tests.integration.test_jobs import FLOWS, JOBS, PATH, WORK, Scene, place, scene
+from tests.integration.test_migrations import migrate_to
+from tests.logins import as_owner
+from tests.worlds import NOON
 
 if TYPE_CHECKING:
-    import psycopg
+    from datetime import date
 
 __all__ = ["place", "scene"]
 
@@ -91,6 +97,59 @@ def test_what_a_suspect_answer_showed_to_be_removed_and_turns_up_moved(scene: Sc
     assert scene.last(FLOWS) == (0, 0, 0, 0, 20)
     scene.run()
     assert scene.last(FLOWS) == (0, 20, 0, 0, -20)
+
+
+def _found_out_by_the_jobs(scene: Scene) -> str:
+    """See a batch lose images while its jobs cannot be read, so that nobody can tell where these went."""
+    hidden, taken = scene.a_batch(5), scene.a_batch(30)
+    small = scene.project.assign(taken, images=2)
+    scene.run()
+    scene.project.unassign(small.id)
+    scene.project.assign(taken, images=10)
+    scene.source.faults.add(Fault.status(500), path=JOBS, times=None)
+    _suspect(scene, hidden)
+    assert scene.last(FLOWS) == (0, 0, 0, 0, 8)
+    return hidden
+
+
+def test_what_only_the_jobs_explain_counts_on_its_day_though_no_batch_changed(scene: Scene) -> None:
+    hidden = _found_out_by_the_jobs(scene)
+    _suspect(scene, hidden)
+    assert scene.last(f"batches_changed, {FLOWS}") == (0, 0, 0, 8, 0, -8)
+    assert scene.ask("SELECT assigned, removed FROM analytics.project_daily ORDER BY day LIMIT 1") == [(8, 0)]
+
+
+def test_it_counts_on_its_day_even_if_nothing_else_was_seen_on_it(scene: Scene) -> None:
+    _judged_anew_before_midnight(scene)
+    query = (
+        "SELECT assigned, removed, images_delta, job_images_delta FROM ledger.project_day ORDER BY day DESC"
+    )
+    assert scene.ask(f"{query} LIMIT 2") == [(0, 0, 0, 8), (8, -8, 0, 0)]
+
+
+def test_days_that_were_kept_without_it_are_mended_by_the_migration(database: str, scene: Scene) -> None:
+    """What is broken here is what an earlier version wrote."""
+    before = _judged_anew_before_midnight(scene)
+    days = "SELECT * FROM ledger.project_day ORDER BY day"
+    right = scene.ask(days)
+    migrate_to(as_owner(database), "0008_say_what_is_in_step", back=True)
+    with psycopg.connect(as_owner(database)) as connection:
+        connection.execute("DELETE FROM ledger.project_day WHERE day = %s", [before])
+        connection.execute("UPDATE ledger.project_day SET assigned = 3, removed = 4 WHERE removed = 8")
+    assert scene.ask(days) != right
+    migrate_to(as_owner(database), "head")
+    assert scene.ask(days) == right
+    assert scene.ask("SELECT invariant, detail FROM analytics.invariant_violation") == []
+
+
+def _judged_anew_before_midnight(scene: Scene) -> date:
+    """Let only the jobs explain it, which are read on the day after, and give the day before that."""
+    hidden = _found_out_by_the_jobs(scene)
+    midnight = NOON.replace(hour=0) + timedelta(days=3)
+    scene.clock.at = midnight - timedelta(minutes=10, milliseconds=350)
+    _suspect(scene, hidden)
+    assert scene.last(f"observed_at < '{midnight}', jobs_at > '{midnight}'") == (True, True)
+    return midnight.date() - timedelta(days=1)
 
 
 def test_jobs_that_were_first_read_with_a_suspect_answer_took_nothing_since(

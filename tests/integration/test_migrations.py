@@ -69,14 +69,13 @@ def catalogue(uri: str) -> dict[str, list[Any]]:
         }
 
 
-def migrate_to(uri: str, target: str) -> None:
+def migrate_to(uri: str, target: str, *, back: bool = False) -> None:
     configuration = Config()
     configuration.set_main_option("script_location", str(REPOSITORY / "migrations"))
     configuration.set_main_option("path_separator", "os")
     with connect(uri) as connection:
         configuration.attributes["connection"] = connection
-        is_down = target == "base"
-        (command.downgrade if is_down else command.upgrade)(configuration, target)
+        (command.downgrade if back else command.upgrade)(configuration, target)
         connection.commit()
 
 
@@ -113,7 +112,7 @@ def test_up_and_down_and_up_again_makes_the_same_schema(empty_database: str) -> 
     migrate_to(empty_database, "head")
     before = catalogue(empty_database)
     assert all(before.values())
-    migrate_to(empty_database, "base")
+    migrate_to(empty_database, "base", back=True)
     with psycopg.connect(empty_database) as connection:
         left = connection.execute(
             "SELECT relname FROM pg_class WHERE relnamespace::regnamespace::text IN ('ledger', 'analytics')"
