@@ -46,14 +46,11 @@ _OVERVIEW_MS: Final = TARGETS_MS["workspace"]
 """But the status page has no narrower first page, so it is held to as much as a workspace may take."""
 
 
-# As an operator with a ledger of this size would set it, as far as it concerns reading; the log, for writing:
-# nobody follows it, so an index that is built need not go through it.
+# As an operator with a ledger of this size would set it, as far as it concerns reading; the log, for writing.
 _SERVER: Final = {
     "shared_buffers": "1GB",
     "max_wal_size": "8GB",
     "checkpoint_timeout": "30min",
-    "wal_level": "minimal",
-    "max_wal_senders": "0",
 }
 
 
@@ -245,15 +242,10 @@ def _places(connection: psycopg.Connection) -> tuple[Place, Place, Place]:
     workspace, project, batch_id = row
     now = datetime.now(UTC)
     return (
-        Place(workspace, project, batch_id, now, [f"{workspace}/{project}"]),
-        Place(workspace, "", "", now, _projects(connection, workspace)),
+        Place(workspace, project, batch_id, now),
+        Place(workspace, "", "", now),
         Place("", "", "", now),
     )
-
-
-def _projects(connection: psycopg.Connection, workspace: str) -> list[str]:
-    query = "SELECT workspace || '/' || project FROM ledger.project WHERE workspace = %s ORDER BY project"
-    return [path for (path,) in connection.execute(query, [workspace])]
 
 
 class _Spent:

@@ -31,6 +31,8 @@ _SETTINGS: Final = MappingProxyType(
         "log_timezone": "UTC",
         "max_connections": "50",
         "shared_buffers": "64MB",
+        # What the planner supposes otherwise is a disk that turns.
+        "random_page_cost": "1.1",
         "wal_level": "minimal",
         "max_wal_senders": "0",
         "log_checkpoints": "off",
