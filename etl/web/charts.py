@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from etl.commands.show import several
 from etl.records import Slug
+from etl.web.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -98,11 +100,38 @@ def _is_within(holes: Sequence[Hole], begin: datetime, end: datetime) -> bool:
     return ended_at is None or end <= ended_at
 
 
-def trends(days: Iterable[DayRow]) -> dict[Slug, tuple[Chart, Chart]]:
+class Trend(msgspec.Struct, frozen=True):
+    """A small chart, and in words what it shows."""
+
+    chart: Chart
+    told: str
+
+
+def trends(days: Iterable[DayRow]) -> dict[Slug, tuple[Trend, Trend]]:
     """Draw the backlog and the flow of each project; days come in the order of projects."""
     grouped = groupby(days, key=lambda day: Slug(day.workspace, day.project))
     listed = ((slug, tuple(of_one)) for slug, of_one in grouped)
-    return {slug: (backlog(of_one), flow(of_one)) for slug, of_one in listed}
+    return {slug: (_backlog(of_one), _flow(of_one)) for slug, of_one in listed}
+
+
+def _backlog(days: Sequence[DayRow]) -> Trend:
+    chart = backlog(days)
+    (known, unseen) = _known(chart.series[0])
+    return Trend(chart, f"from {count(known[0])} to {count(known[-1])}{unseen}" if known else "not observed")
+
+
+def _flow(days: Sequence[DayRow]) -> Trend:
+    chart = flow(days)
+    (came, unseen), (went, _) = map(_known, chart.series)
+    told = f"{count(sum(came))} came in, {count(-sum(went))} were assigned{unseen}"
+    return Trend(chart, told if came else "not observed")
+
+
+def _known(series: Series) -> tuple[list[int], str]:
+    """Return the values of the days that somebody saw, and say how many others there were."""
+    known = [value for value in series.values if value is not None]
+    unseen = len(series.values) - len(known)
+    return known, f", {several(unseen, 'day')} not observed" if unseen else ""
 
 
 def _times(days: Sequence[DayRow]) -> tuple[float, ...]:

@@ -18,6 +18,7 @@ import psycopg
 import pytest
 import requests
 
+from etl.commands.show import several
 from etl.database import engine, head
 from etl.selection import Promise
 from etl.settings import DatabaseSettings, WebSettings
@@ -29,6 +30,7 @@ from etl.web.guards import HEADERS, is_own
 from etl.web.reader import Reader
 from etl.web.reads import GAPS, PROJECTS
 from etl.web.site import Scheduler
+from etl.web.words import count
 from tests.logins import as_owner
 from tests.web.conftest import pages_of
 from tests.worlds import FakeClock, WorldSource, a_run
@@ -230,6 +232,26 @@ def test_jobs_that_cannot_be_read_are_said_to_be_old_beside_batches_that_are_fre
     assert '<span class="state bad">jobs too old</span>' in told[2]
     assert '<span class="state bad">jobs too old</span>' in told[3]
     assert "status 500; 60 min is promised." in told[3]
+
+
+def test_what_the_small_charts_show_is_told_in_words(pages: Pages) -> None:
+    rows = pages.ask(
+        "SELECT array_agg(images ORDER BY day) FILTER (WHERE is_observed), "
+        "sum(intake) FILTER (WHERE is_observed), sum(assigned) FILTER (WHERE is_observed), "
+        "count(*) FILTER (WHERE NOT is_observed) FROM analytics.project_daily GROUP BY project"
+    )
+
+    told = re.findall(r'<span class="aside">([^<]*)</span>', get(pages, "/?find=acme").text)
+    said = [
+        f"{text}, {several(unseen, 'day')} not observed"
+        for images, came, went, unseen in rows
+        for text in (
+            f"from {count(images[0])} to {count(images[-1])}",
+            f"{count(came)} came in, {count(went)} were assigned",
+        )
+    ]
+    assert sorted(told) == sorted(said)
+    assert min(unseen for *_, unseen in rows) >= len(range(8, 14))
 
 
 def test_only_what_is_looked_for_is_listed(pages: Pages) -> None:
