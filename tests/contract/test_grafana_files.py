@@ -223,6 +223,8 @@ def test_every_alert_leads_to_the_panel_that_shows_it() -> None:
         "What is told of jobs is older than promised": ["Freshness"],
         "A project fails": ["What failed or was not believed"],
         "A loss is not believed": ["What failed or was not believed"],
+        "The jobs of a project fail": ["What failed or was not believed"],
+        "A loss of jobs is not believed": ["What failed or was not believed"],
         "No run": ["Runs"],
         "The books do not balance": ["Broken invariants"],
     }
