@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import text
 
 from etl.commands.queries import rows
+from etl.commands.queries.history import JobNow
 from etl.commands.queries.status import ProjectStatus
 from etl.errors import UnknownProjectError
 
@@ -24,6 +25,7 @@ _Row = TypeVar("_Row", bound=msgspec.Struct)
 PROJECTS: Final = 50
 BATCHES: Final = 100
 CHANGES: Final = 200
+JOBS: Final = 100
 RUNS: Final = 15
 GAPS: Final = 20
 ATTENTION: Final = 50
@@ -189,12 +191,13 @@ class ProjectPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchPage(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch and its life, latest change first; `holes` are the gaps within it, latest first."""
+    """One batch, its life and its jobs, latest first; `holes` are the gaps within its life, latest first."""
 
     batch: BatchRow
     progress: Progress | None
     changes: Excerpt[ChangeRow]
     holes: Excerpt[Hole]
+    jobs: Excerpt[JobNow]
     gaps: Excerpt[GapRow]
 
 
@@ -268,6 +271,7 @@ def batch_page(connection: Connection, slug: Slug, batch_id: str) -> BatchPage:
         progress=progress[0] if progress else None,
         changes=changes,
         holes=_excerpt(connection, Hole, _HOLES, limit=HOLES, **key, since=since, until=until),
+        jobs=_excerpt(connection, JobNow, _JOBS, limit=JOBS, **key, batch_id=batch_id),
         gaps=_excerpt(connection, GapRow, _GAPS, limit=GAPS, **key),
     )
 
@@ -660,5 +664,28 @@ WHERE workspace = :workspace
     AND project = :project
     AND batch_id = :batch_id
 ORDER BY observation_id DESC
+LIMIT :limit
+"""
+
+_JOBS: Final = f"""
+SELECT
+    job_id,
+    left(name, {NAME + 1}) AS name,
+    left(status, {NAME + 1}) AS status,
+    images,
+    annotated,
+    approved,
+    rejected,
+    created_at,
+    changed_at,
+    missing_since,
+    gone_at
+FROM analytics.job
+WHERE workspace = :workspace
+    AND project = :project
+    AND batch_id = :batch_id
+ORDER BY
+    coalesce(created_at, first_seen_at) DESC,
+    job_id DESC
 LIMIT :limit
 """

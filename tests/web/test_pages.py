@@ -28,7 +28,7 @@ from etl.store import PostgresLedger
 from etl.web.connections import HEAD_S
 from etl.web.guards import HEADERS, is_own
 from etl.web.reader import Reader
-from etl.web.reads import GAPS, PROJECTS
+from etl.web.reads import GAPS, JOBS, PROJECTS
 from etl.web.site import Scheduler
 from etl.web.words import count
 from tests.logins import as_owner
@@ -349,6 +349,51 @@ def test_the_life_of_a_batch_has_holes_where_nobody_looked_and_ends_where_it_was
     assert (gone_at.timestamp(), last_seen_at.timestamp()) == (seen[5], seen[4])
     assert drawn["series"][0]["values"] == images
     assert drawn["times"] == pytest.approx(times, abs=1e-3)
+
+
+def test_the_jobs_of_a_batch_are_listed_the_latest_first(database: str) -> None:
+    now = datetime.now(UTC)
+    world, clock = World.seeded(1, projects=1, batches_per_project=0, start=now), FakeClock(now)
+    source, connections = WorldSource(world, clock), engine(database)
+    ledger, project = PostgresLedger(connections, host="here", version="test"), world.project("acme/cars")
+    batch = project.upload(images=JOBS * 7, at=now - timedelta(days=1))
+    jobs = [project.assign(batch.id, images=4, at=now - timedelta(hours=JOBS - n)) for n in range(JOBS)]
+    for verb, images in ((project.annotate, 3), (project.approve, 2), (project.reject, 1)):
+        verb(jobs[40].id, images=images)
+    told = list[tuple[list[list[str]], list[str]]]()
+    with pages_of(database) as pages:
+        path = f"/projects/acme/cars/batches/{batch.id}"
+        for turn in range(2):
+            a_run(ledger, [source], clock)
+            told.append(_told_of_jobs(get(pages, path).text))
+            if not turn:
+                project.unassign(jobs[50].id)
+                project.assign(batch.id, images=5, at=now)
+        said = pages.ask(
+            "SELECT job_id, status, images, annotated, approved, rejected, created_at, changed_at, "
+            "CASE WHEN gone_at IS NOT NULL THEN 'gone' ELSE 'there' END "
+            f"FROM analytics.job ORDER BY created_at DESC LIMIT {JOBS}"
+        )
+    connections.dispose()
+
+    assert [[*row[9:], *row[1:9]] for row in told[1][0]] == [
+        [*map(str, row[:6]), *(f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" for at in row[6:8]), row[8]]
+        for row in said
+    ]
+    assert [row[1:6] + row[8:9] for row in told[0][0]].count(["assigned", "4", "3", "2", "1", "there"]) == 1
+    assert [row[8] for row in told[1][0]].count("gone") == 1
+    assert [rest for _, rest in told] == [
+        [],
+        [f"Only the last 100 jobs. <code>batchledger history acme/cars/{batch.id}</code> lists all."],
+    ]
+
+
+def _told_of_jobs(body: str) -> tuple[list[list[str]], list[str]]:
+    """Return the cells of the table of jobs, and what is said of others."""
+    listed = body.partition('aria-labelledby="jobs"')[2].partition("</section>")[0]
+    rows = [re.findall("<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in listed.split("<tr>")[2:]]
+    cells = [[unescape(re.sub("<[^>]*>", "", cell)).strip() for cell in row] for row in rows]
+    return cells, re.findall(r'<p class="quiet">(Only .*)</p>', listed)
 
 
 def test_an_empty_ledger_says_what_to_do(database: str) -> None:

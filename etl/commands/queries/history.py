@@ -88,6 +88,7 @@ class JobNow(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int | None
     created_at: datetime | None
     changed_at: datetime
+    missing_since: datetime | None = None
     gone_at: datetime | None
 
 
@@ -219,6 +220,7 @@ SELECT
     rejected,
     created_at,
     changed_at,
+    missing_since,
     gone_at
 FROM analytics.job
 WHERE workspace = :workspace
