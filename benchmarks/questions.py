@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from benchmarks import superset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
 _TREE: Final = Path(__file__).parents[1]
@@ -21,17 +21,12 @@ _COOKBOOK: Final = _TREE / "docs" / "how-to" / "answers.md"
 
 
 class Place(NamedTuple):
-    """
-    What is asked about: a project; with empty names its whole workspace, or all of them; and when.
-
-    `projects` are those of it, as one has to choose them in Superset; none where everything is asked about.
-    """
+    """What is asked about: a project; with empty names its whole workspace, or all of them; and when."""
 
     workspace: str
     project: str
     batch_id: str
     now: datetime
-    projects: Sequence[str] = ()
 
     @property
     def condition(self) -> str:
@@ -43,6 +38,13 @@ class Place(NamedTuple):
     def arguments(self) -> str:
         """The last two arguments of a function."""
         return f"'{self.workspace}', " + (f"'{self.project}'" if self.project else "NULL")
+
+    @property
+    def choice(self) -> dict[str, str]:
+        """What one chooses for it in Superset, by the filter."""
+        if self.project:
+            return {"project": f"{self.workspace}/{self.project}"}
+        return {"workspace": self.workspace} if self.workspace else {}
 
 
 class Question(NamedTuple):
@@ -209,7 +211,7 @@ def _substituted(sql: str, variables: dict[str, str], span: tuple[datetime, date
 
 
 def _of_superset(place: Place) -> Iterator[Question]:
-    for one in superset.asked(place.projects, place.now.date()):
+    for one in superset.asked(place.choice, place.now.date()):
         yield Question("Superset", one.title, one.sql)
 
 

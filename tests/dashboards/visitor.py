@@ -7,6 +7,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -16,14 +17,13 @@ from tests.dashboards.hosts import ADMIN
 from tests.superset import charts_of, documents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from playwright.sync_api import Page, Response, Route
 
 WIDTH: Final = 1600
 _LOOPBACK: Final = "127.0.0.1"
 CHART: Final = ".dashboard-component-chart-holder"
-_FILTER: Final = "NATIVE_FILTER-project"
 _DATA: Final = "/api/v1/chart/data"
 _PATIENCE_MS: Final = 120_000
 _MOVEMENT_MS: Final = 2_000
@@ -82,13 +82,14 @@ class Visitor:
     page: Page
     foreign: set[str] = field(default_factory=set)
 
-    def look(self, name: str, project: str = "") -> Visit:
-        """Open a dashboard of the bundle, for one project if it is named; wait until each chart is drawn."""
+    def look(self, name: str, choice: Mapping[str, str] = MappingProxyType({})) -> Visit:
+        """Open a dashboard of the bundle, with this chosen in its filters; wait until each chart is drawn."""
         dashboard = documents("dashboards")[name]
         visit = Visit(name, self.page)
         note = partial(_note, visit)
         self.page.on("response", note)
-        self.page.goto(f"{self.url}/superset/dashboard/{dashboard['slug']}/?standalone=1{_choice(project)}")
+        chosen = _chosen(dashboard, choice)
+        self.page.goto(f"{self.url}/superset/dashboard/{dashboard['slug']}/?standalone=1{chosen}")
         self.page.wait_for_function(_IS_DRAWN, arg=len(charts_of(dashboard)))
         self.page.wait_for_timeout(_MOVEMENT_MS)
         self.page.remove_listener("response", note)
@@ -129,12 +130,18 @@ def logged_in(url: str, password: str, height: int) -> Iterator[Visitor]:
         browser.close()
 
 
-def _choice(project: str) -> str:
-    """Choose a project as an address of Superset's own making does, in Rison."""
-    chosen = f"extraFormData:(filters:!((col:project_path,op:IN,val:!('{project}'))))"
-    shown = f"filterState:(value:!('{project}'))"
-    rison = f"({_FILTER}:(id:{_FILTER},ownState:(),{chosen},{shown}))"
-    return f"&native_filters={quote(rison)}" if project else ""
+def _chosen(dashboard: Any, choice: Mapping[str, str]) -> str:
+    """Choose as an address of Superset's own making does, in Rison."""
+    filters = {one["name"].lower(): one for one in dashboard["metadata"]["native_filter_configuration"]}
+    rison = ",".join(_state(filters[name], value) for name, value in choice.items())
+    return f"&native_filters={quote(f'({rison})')}" if choice else ""
+
+
+def _state(native_filter: Any, value: str) -> str:
+    (target,) = native_filter["targets"]
+    asked = f"extraFormData:(filters:!((col:{target['column']['name']},op:IN,val:!('{value}'))))"
+    shown = f"filterState:(value:!('{value}'))"
+    return f"{native_filter['id']}:(id:{native_filter['id']},ownState:(),{asked},{shown})"
 
 
 def _note(visit: Visit, response: Response) -> None:

@@ -22,6 +22,7 @@ DASHBOARDS: Final = documents("dashboards")
 BY_ID: Final = {dataset["uuid"]: dataset for dataset in DATASETS.values()}
 _COLUMNS: Final = 12
 """How wide the grid of a dashboard is."""
+_SCOPES: Final = ["workspace", "project_path"]
 
 
 @pytest.fixture
@@ -140,8 +141,8 @@ def test_every_dataset_is_that_of_a_chart() -> None:
     assert set(BY_ID) == {chart["dataset_uuid"] for chart in CHARTS.values()}
 
 
-@pytest.mark.parametrize("chosen", [(), ("acme/cars",)])
-def test_the_benchmark_times_every_chart(chosen: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("choice", [{}, {"workspace": "acme"}, {"project": "acme/cars"}])
+def test_the_benchmark_times_every_chart(choice: dict[str, str]) -> None:
     """If not: make dashboards."""
     names = {chart["uuid"]: chart["slice_name"] for chart in CHARTS.values()}
     placed = {
@@ -149,8 +150,33 @@ def test_the_benchmark_times_every_chart(chosen: tuple[str, ...]) -> None:
         for dashboard in DASHBOARDS.values()
         for chart in charts_of(dashboard)
     }
-    timed = {one.title.removesuffix(" (2)") for one in asked(chosen, date(2026, 1, 1))}
+    timed = {one.title.removesuffix(" (2)") for one in asked(choice, date(2026, 1, 1))}
     assert {title for title in timed if ": filter " not in title} == placed
+
+
+@pytest.mark.parametrize(("chosen", "value"), [("workspace", "acme"), ("project", "acme/cars")])
+def test_what_is_chosen_narrows_all_that_is_timed_but_the_runs(chosen: str, value: str) -> None:
+    wide = [one.title for one in asked({chosen: value}, date(2026, 1, 1)) if f"IN ('{value}')" not in one.sql]
+    assert wide == ["Freshness and trust: Last runs"]
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_projects_are_offered_of_the_workspace_that_is_chosen_and_charts_take_both(name: str) -> None:
+    metadata = DASHBOARDS[name]["metadata"]
+    workspace, project, _ = metadata["native_filter_configuration"]
+    assert [one["targets"][0]["column"]["name"] for one in (workspace, project)] == _SCOPES
+    assert (workspace["cascadeParentIds"], project["cascadeParentIds"]) == ([], [workspace["id"]])
+    assert workspace["scope"] == project["scope"]
+    items = DASHBOARDS[name]["position"].values()
+    charts = [item["meta"] for item in items if isinstance(item, dict) and item["type"] == "CHART"]
+    for chart in charts:
+        has_place = set(_SCOPES) <= _columns_of(chart["uuid"])
+        assert has_place == (chart["chartId"] not in workspace["scope"]["excluded"])
+
+
+def _columns_of(uuid: str) -> set[str]:
+    (chart,) = (chart for chart in CHARTS.values() if chart["uuid"] == uuid)
+    return {column["column_name"] for column in BY_ID[chart["dataset_uuid"]]["columns"]}
 
 
 def test_filters_ask_for_what_their_datasets_have() -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 UNTIL = datetime(2024, 2, 3, 12, 40, tzinfo=UTC)
 PROJECTS = ["workspace-001/project-001", "workspace-001/project-002"]
-PROJECT = Place("workspace-001", "project-001", "", UNTIL, PROJECTS[:1])
-WORKSPACE = Place("workspace-001", "", "", UNTIL, PROJECTS)
+PROJECT = Place("workspace-001", "project-001", "", UNTIL)
+WORKSPACE = Place("workspace-001", "", "", UNTIL)
 EVERYTHING = Place("", "", "", UNTIL)
 
 
