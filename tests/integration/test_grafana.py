@@ -250,6 +250,15 @@ def test_alerts_and_panels_tell_of_jobs_that_fail_and_get_late_alone(hours: Hour
     assert (hours.counted("Failed last time"), hours.counted("Suspect")) == (1, 0)
 
 
+def test_numbers_are_as_of_the_oldest_of_batches_and_jobs(hours: Hours) -> None:
+    hours.run()
+    read_at = hours.clock() - timedelta(seconds=1)
+    hours.run("/acme/cars/jobs")
+
+    as_of = datetime.fromtimestamp(float(hours.counted("As of")) / 1000, UTC)
+    assert read_at < as_of <= hours.clock() - timedelta(hours=1)
+
+
 def test_alerts_and_panels_tell_of_jobs_that_are_not_believed(hours: Hours) -> None:
     for _ in range(4):
         hours.run()
