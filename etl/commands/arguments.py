@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -63,10 +64,8 @@ def batch_of(text: str) -> tuple[Slug, str]:
     """
     slug, batch_id = place_of(text)
     if batch_id is None:
-        raise SettingsError(
-            f"{text!r} does not name a batch",
-            remedy=f"write it as {slug}/BATCH; `batchledger history {slug} --at now` lists the ids",
-        )
+        lists = f"`batchledger history {shlex.quote(str(slug))} --at now` lists the ids"
+        raise SettingsError(f"{text!r} does not name a batch", remedy=f"write it as {slug}/BATCH; {lists}")
     return slug, batch_id
 
 

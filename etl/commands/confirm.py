@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from datetime import datetime
 from threading import Event
@@ -64,7 +65,8 @@ def confirm(session: Session, slug: Slug, *, is_agreed: bool, is_json: bool) -> 
                 if not is_json:
                     confirmation.outcome(session.out, found)
             elif found.is_open and not is_json:
-                session.say(f"Nothing was written. To accept it: batchledger confirm {slug} --yes")
+                command = f"batchledger confirm {shlex.quote(str(slug))} --yes"
+                session.say(f"Nothing was written. To accept it: {command}")
         if is_json:
             session.emit(found)
         return stopped.exit_code(exit_code(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What has no look of its own, or breaks a line."""
+
+_COMMAND: Final = re.compile(r"""`((?:'[^']*'|"[^"]*"|[^`'"])+)`""")
+"""What stands between backticks; a name within quotation marks may have some of its own."""
 
 _NONE: Final = "\N{EN DASH}"
 _THIN: Final = "\N{NARROW NO-BREAK SPACE}"
@@ -69,7 +73,7 @@ def span(seconds: float | None) -> str:
 
 def prose(text: str) -> Markup:
     """Write a sentence in which commands stand between backticks."""
-    pieces = text.split("`")
+    pieces = _COMMAND.split(text)
     marked = (
         Markup("<code>{}</code>").format(piece) if place % 2 else escape(piece)
         for place, piece in enumerate(pieces)
@@ -95,5 +99,6 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "share": share,
     "span": span,
     "prose": prose,
+    "quoted": shlex.quote,
     "suspicion": suspicion,
 }

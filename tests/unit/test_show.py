@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from etl.commands.queries.status import Backlog, ProjectStatus, Status
 from etl.commands.show.history import life
 from etl.commands.show.past import past
 from etl.commands.show.plots import days_plot, share_bar, sparkline
-from etl.commands.show.status import status
+from etl.commands.show.status import status, troubles
 from etl.guard import Rule
 from etl.records import Slug, Verdict
 from etl.report import ProjectReport
@@ -388,6 +389,21 @@ def test_status_draws_the_backlogs_that_it_is_given_and_none_otherwise() -> None
     assert drawn[: len(plain)] == plain
     assert "acme/cars  ▃·█" in "\n".join(drawn)
     assert drawn[-2].endswith("1, 4")
+
+
+@pytest.mark.parametrize("rule", [None, "empty_list", "short_list", "whole_workspace"])
+def test_what_to_do_is_written_as_a_shell_takes_it(rule: str | None) -> None:
+    project = msgspec.convert(
+        dict.fromkeys(ProjectStatus.__struct_fields__)
+        | {"workspace": "acme", "project": "it's $(ours)", "is_tracked": True, "batches": 1, "images": 4}
+        | {"num_jobs": 0, "missing": 0, "gap_since": NOON, "rule": rule},
+        ProjectStatus,
+    )
+
+    (trouble,) = troubles(project)
+
+    command = shlex.split(trouble.remedy.split("`")[1])
+    assert command[1:] == [*(["confirm"] if rule else ["sync", "--project"]), "acme/it's $(ours)"]
 
 
 def shown_status(found: Status, backlogs: dict[Slug, Backlog]) -> list[str]:

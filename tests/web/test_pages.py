@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import shlex
 import socket
 import threading
 import time
@@ -20,6 +21,7 @@ import requests
 
 from etl.commands.show import several
 from etl.database import engine, head
+from etl.records import Slug
 from etl.selection import Promise
 from etl.settings import DatabaseSettings, WebSettings
 from etl.simulator.faults import Fault
@@ -30,7 +32,7 @@ from etl.web.guards import HEADERS, is_own
 from etl.web.reader import Reader
 from etl.web.reads import GAPS, JOBS, PROJECTS
 from etl.web.site import Scheduler
-from etl.web.words import count
+from etl.web.words import count, to_batch, to_project
 from tests.logins import as_owner
 from tests.web.conftest import pages_of
 from tests.worlds import FakeClock, WorldSource, a_run
@@ -232,6 +234,31 @@ def test_jobs_that_cannot_be_read_are_said_to_be_old_beside_batches_that_are_fre
     assert '<span class="state bad">jobs too old</span>' in told[2]
     assert '<span class="state bad">jobs too old</span>' in told[3]
     assert "status 500; 60 min is promised." in told[3]
+
+
+def test_commands_are_offered_as_a_shell_takes_them(database: str) -> None:
+    slug, batch_id = "acme/it's `all`  $(ours); # ש", "a|b 'c' `d`"
+    world, clock = World.seeded(1, projects=0), FakeClock(datetime.now(UTC) - timedelta(minutes=20))
+    source, connections = WorldSource(world, clock), engine(database)
+    ledger = PostgresLedger(connections, host="here", version="test")
+    listed = json.dumps({"workspace": {"projects": [{"id": slug}]}})
+    one = json.dumps({"batches": [{"id": batch_id, "name": "x", "images": 4, "numJobs": 0}]})
+    source.faults.add(Fault.literal(listed), path="/acme", times=None)
+    for body in (one, '{"batches": []}'):
+        source.faults.add(Fault.literal(body), path=f"/{slug}/batches")
+        a_run(ledger, [source], clock)
+    connections.dispose()
+    with pages_of(database) as pages:
+        paths = ("/", to_project(Slug(*slug.split("/"))), to_batch(Slug(*slug.split("/")), batch_id))
+        answers = [get(pages, path) for path in paths]
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    offered = [command for answer in answers for command in re.findall("<code>(b[^<]*)", answer.text)]
+    assert [shlex.split(unescape(command)) for command in offered] == [
+        ["batchledger", "confirm", slug],
+        ["batchledger", "confirm", slug],
+        ["batchledger", "explain", f"{slug}/{batch_id}"],
+    ]
 
 
 def test_what_the_small_charts_show_is_told_in_words(pages: Pages) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -128,7 +129,7 @@ def require_batch(connection: Connection, slug: Slug, batch_id: str) -> None:
     Raises:
         UnknownProjectError: It does not, or not even the project.
     """
-    remedy = f"`batchledger history {slug} --at now` lists the batches with their ids"
+    remedy = f"`batchledger history {shlex.quote(str(slug))} --at now` lists the batches with their ids"
     _require(connection, slug, "batch", batch_id, remedy)
 
 
@@ -139,7 +140,8 @@ def require_job(connection: Connection, slug: Slug, job_id: str) -> None:
     Raises:
         UnknownProjectError: It does not, or not even the project.
     """
-    remedy = f"`batchledger export job --project {slug} --columns job_id,name` lists the jobs with their ids"
+    chosen = f"--project {shlex.quote(str(slug))} --columns job_id,name"
+    remedy = f"`batchledger export job {chosen}` lists the jobs with their ids"
     _require(connection, slug, "job", job_id, remedy)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from etl.commands.show import fault, line, moment, number, table
@@ -39,7 +40,9 @@ def outcome(out: Console, found: Confirmation) -> None:
         return
     is_other = found.verdict is Verdict.SUSPECT
     what = "nothing was accepted" + (", for the list is not what it was" if is_other else "")
-    remedy = f"look again with `batchledger confirm {_slug(found)}`" if is_other else found.remedy
+    remedy = (
+        f"look again with `batchledger confirm {shlex.quote(_slug(found))}`" if is_other else found.remedy
+    )
     fault(out, str(found.verdict), _slug(found), f"{what}: {found.trouble}", remedy)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -155,7 +156,7 @@ def _remedy(project: ProjectStatus) -> str:
         return suspect_remedy(project.rule, str(project.slug))
     if project.last_verdict == "failed":
         return "the next run tries again; `batchledger check` tells a wrong key from a source that is down"
-    return _NOBODY_READS.format(slug=project.slug)
+    return _nobody_reads(str(project.slug))
 
 
 def _remedy_of_jobs(project: ProjectStatus, rule: str | None) -> str:
@@ -166,10 +167,11 @@ def _remedy_of_jobs(project: ProjectStatus, rule: str | None) -> str:
             "the next run tries again; a key without the scope annotation-job:read needs it, "
             'or do without them: `[jobs] read = "never"`'
         )
-    return _NOBODY_READS.format(slug=project.slug)
+    return _nobody_reads(str(project.slug))
 
 
-_NOBODY_READS: Final = "see that the daemon or cron runs; `batchledger sync --project {slug}` reads it now"
+def _nobody_reads(slug: str) -> str:
+    return f"see that the daemon or cron runs; `batchledger sync --project {shlex.quote(slug)}` reads it now"
 
 
 def suspect_remedy(rule: str, slug: str, lost: str = "batches") -> str:
@@ -177,14 +179,19 @@ def suspect_remedy(rule: str, slug: str, lost: str = "batches") -> str:
     if rule == "unreadable_record":
         return f"nobody can accept it; wait until the list can be read, or ask Roboflow about {slug}"
     if rule in {"short_list", "contradiction"}:
-        return f"the next runs look again; `batchledger confirm {slug}` shows what look-ups deny, if any"
+        return f"the next runs look again; {_confirm(slug)} shows what look-ups deny, if any"
     if rule in {"empty_list", "large_loss"}:
         return f"the next runs look again, and ask for the lost {lost} once it lasts; {_confirms(slug)}"
     return _confirms(slug)
 
 
 def _confirms(slug: str) -> str:
-    return f"`batchledger confirm {slug}` shows what accepting the loss would mean, and asks"
+    return f"{_confirm(slug)} shows what accepting the loss would mean, and asks"
+
+
+def _confirm(slug: str) -> str:
+    """Write the command as a shell takes it, whatever the source calls its projects."""
+    return f"`batchledger confirm {shlex.quote(slug)}`"
 
 
 def _last_run(run: LastRun, at: datetime) -> str:
