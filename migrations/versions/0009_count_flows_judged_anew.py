@@ -29,7 +29,7 @@ def _invariants(version: int) -> str:
 
 # A day without a row of its own stands as the one before it.
 _MEND = """
-INSERT INTO ledger.project_day AS day (
+INSERT INTO ledger.project_day (
     project_id, day, batches, images, num_jobs, images_delta, num_jobs_delta, batches_entered, batches_left,
     jobs, job_images, annotated, approved, rejected,
     job_images_delta, annotated_delta, approved_delta, rejected_delta,
@@ -92,19 +92,26 @@ CROSS JOIN LATERAL (
         project_day.job_images,
         project_day.annotated,
         project_day.approved,
-        project_day.rejected
+        project_day.rejected,
+        (
+            project_day.day,
+            project_day.intake,
+            project_day.moved,
+            project_day.assigned,
+            project_day.unassigned,
+            project_day.removed
+        ) = (flow.day, flow.intake, flow.moved, flow.assigned, flow.unassigned, flow.removed) AS is_right
     FROM ledger.project_day
     WHERE project_day.project_id = flow.project_id
         AND project_day.day <= flow.day
     ORDER BY project_day.day DESC
     LIMIT 1
 ) AS before
+WHERE NOT before.is_right
 ON CONFLICT (project_id, day) DO UPDATE SET
     intake = EXCLUDED.intake,
     moved = EXCLUDED.moved,
     assigned = EXCLUDED.assigned,
     unassigned = EXCLUDED.unassigned,
     removed = EXCLUDED.removed
-WHERE (day.intake, day.moved, day.assigned, day.unassigned, day.removed)
-    IS DISTINCT FROM (EXCLUDED.intake, EXCLUDED.moved, EXCLUDED.assigned, EXCLUDED.unassigned, EXCLUDED.removed)
 """
