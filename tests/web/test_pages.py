@@ -423,6 +423,17 @@ def _told_of_jobs(body: str) -> tuple[list[list[str]], list[str]]:
     return cells, re.findall(r'<p class="quiet">(Only .*)</p>', listed)
 
 
+def test_beyond_the_last_page_there_is_a_way_back(pages: Pages) -> None:
+    for path in ("/?find=acme&page=3", "/projects/acme/helmets?days=30&page=3"):
+        body = get(pages, path).text
+        back = [unescape(link) for link in re.findall(r'<a[^>]* href="(\?[^"]*page=[^"]*)"', body)]
+        others = path.partition("?")[2].removesuffix("3")
+        assert back == [f"?{others}1", f"?{others}2"]
+        assert "<p>None on this page.</p>" in body
+        assert "No project" not in body
+    assert "has “x” in its name" in get(pages, "/?find=x").text
+
+
 def test_an_empty_ledger_says_what_to_do(database: str) -> None:
     with pages_of(database) as pages:
         answer = get(pages, "/")
