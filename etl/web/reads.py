@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from etl.commands.queries import rows
 from etl.commands.queries.history import JobNow
-from etl.commands.queries.status import ProjectStatus
+from etl.commands.queries.status import ProjectStatus, projects
 from etl.errors import UnknownProjectError
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ TREND_DAYS: Final = 30
 
 NAME: Final = 160
 """Characters of a name that are shown. The source sets no limit to it, and a page must stay one."""
+
+LONGEST: Final = 300
+"""Characters that are read of what else is told of a project, such as an error."""
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,11 +213,11 @@ def overview(connection: Connection, *, find: str, page: int) -> Overview:
         find: Part of the address of the projects that are wanted; empty for all.
         page: Which page of them, from 1.
     """
-    found = _projects(connection, _PAGE, find=find, limit=PROJECTS + 1, offset=(page - 1) * PROJECTS)
+    found = _worst_first(connection, _PAGE, find=find, limit=PROJECTS + 1, offset=(page - 1) * PROJECTS)
     shown = found[:PROJECTS]
     return Overview(
         totals=rows(connection, Totals, _TOTALS)[0],
-        attention=_projects(connection, _ATTENTION, limit=ATTENTION),
+        attention=_worst_first(connection, _ATTENTION, limit=ATTENTION),
         projects=shown,
         is_last=len(found) == len(shown),
         days=_trends(connection, [project.slug for project in shown]),
@@ -290,14 +293,15 @@ def _excerpt(
 
 
 def _project(connection: Connection, slug: Slug) -> ProjectStatus:
-    found = _projects(connection, _ONE, workspace=slug.workspace, project=slug.project)
+    found = _worst_first(connection, _ONE, workspace=slug.workspace, project=slug.project)
     if not found:
         raise UnknownProjectError("the ledger knows no such project")
     return found[0]
 
 
-def _projects(connection: Connection, chosen: str, **values: Any) -> tuple[ProjectStatus, ...]:  # noqa: ANN401 - as SQL takes them.
-    return rows(connection, ProjectStatus, _PROJECTS.format(chosen=chosen), name=NAME + 1, **values)
+def _worst_first(connection: Connection, chosen: str, **values: Any) -> tuple[ProjectStatus, ...]:  # noqa: ANN401 - as SQL takes them.
+    found = projects(connection, chosen=chosen, longest=LONGEST, **values)
+    return tuple(sorted(found, key=lambda project: project.is_kept is not False))
 
 
 def _trends(connection: Connection, slugs: Iterable[Slug]) -> tuple[DayRow, ...]:
@@ -370,110 +374,6 @@ ORDER BY
     is_jobs_kept,
     last_observed_at NULLS FIRST
 LIMIT :limit
-"""
-
-# The projects are chosen first, so that what is costly to tell is told of them alone. Each LIMIT keeps it so:
-# without it the planner may judge every project and then join, as it does where it has no statistics yet.
-_PROJECTS: Final = """
-WITH chosen AS MATERIALIZED ({chosen})
-SELECT
-    project.workspace,
-    project.project,
-    left(project.name, :name) AS name,
-    project.type,
-    project.is_tracked,
-    project.batches,
-    project.images,
-    project.num_jobs,
-    project.last_observed_at,
-    project.last_verdict,
-    project.last_attempt_at,
-    freshness.age_s,
-    freshness.max_age_s,
-    freshness.is_kept,
-    freshness.kept_1d,
-    freshness.kept_7d,
-    freshness.kept_30d,
-    absent.batches AS missing,
-    CASE WHEN project.last_verdict = 'suspect' THEN attempt.error END AS rule,
-    left(attempt.error, 300) AS error,
-    gap.from_at AS gap_since,
-    gap.reason AS gap_reason,
-    gap.reasons AS gap_reasons,
-    freshness.jobs_observed_at,
-    freshness.jobs_age_s,
-    freshness.jobs_verdict,
-    left(freshness.jobs_error, 300) AS jobs_error,
-    freshness.is_jobs_kept
-FROM chosen
-CROSS JOIN LATERAL (
-    SELECT
-        workspace,
-        project,
-        name,
-        type,
-        is_tracked,
-        batches,
-        images,
-        num_jobs,
-        last_observed_at,
-        last_verdict,
-        last_attempt_at
-    FROM analytics.project AS known
-    WHERE known.workspace = chosen.workspace
-        AND known.project = chosen.project
-    LIMIT 1
-) AS project
-CROSS JOIN LATERAL (
-    SELECT
-        age_s,
-        max_age_s,
-        is_kept,
-        kept_1d,
-        kept_7d,
-        kept_30d,
-        jobs_observed_at,
-        jobs_age_s,
-        jobs_verdict,
-        jobs_error,
-        is_jobs_kept
-    FROM analytics.freshness
-    WHERE freshness.workspace = chosen.workspace
-        AND freshness.project = chosen.project
-    LIMIT 1
-) AS freshness
-CROSS JOIN LATERAL (
-    SELECT count(*) AS batches
-    FROM analytics.batch
-    WHERE batch.workspace = chosen.workspace
-        AND batch.project = chosen.project
-        AND batch.missing_since IS NOT NULL
-        AND batch.gone_at IS NULL
-) AS absent
-LEFT JOIN LATERAL (
-    SELECT observation.error
-    FROM analytics.observation
-    WHERE observation.workspace = chosen.workspace
-        AND observation.project = chosen.project
-        -- Not the first by time: that would sort every observation of the project.
-        AND observation.observed_at = project.last_attempt_at
-    LIMIT 1
-) AS attempt ON TRUE
-LEFT JOIN LATERAL (
-    SELECT
-        from_at,
-        reason,
-        reasons
-    FROM analytics.gap
-    WHERE gap.workspace = chosen.workspace
-        AND gap.project = chosen.project
-        AND gap.to_at IS NULL
-    LIMIT 1
-) AS gap ON TRUE
-ORDER BY
-    freshness.is_kept IS DISTINCT FROM FALSE,
-    project.workspace,
-    project.project
 """
 
 _DAY_COLUMNS: Final = """

@@ -30,7 +30,7 @@ from etl.store import PostgresLedger
 from etl.web.connections import HEAD_S
 from etl.web.guards import HEADERS, is_own
 from etl.web.reader import Reader
-from etl.web.reads import GAPS, JOBS, PROJECTS
+from etl.web.reads import GAPS, JOBS, NAME, PROJECTS
 from etl.web.site import Scheduler
 from etl.web.words import count, to_batch, to_project
 from tests.logins import as_owner
@@ -294,6 +294,28 @@ def test_names_of_any_length_make_a_page_of_a_bounded_one(pages: Pages) -> None:
 
     assert [answer.status_code for answer in answers] == [200] * 3
     assert max(len(answer.content) for answer in answers) < 100_000
+
+
+def test_a_project_of_a_long_name_and_type_is_told_in_a_page_of_a_bounded_length(database: str) -> None:
+    world, clock = World.seeded(1, projects=1, batches_per_project=1), FakeClock(datetime.now(UTC))
+    source, connections = WorldSource(world, clock), engine(database)
+    told = {
+        "id": "acme/cars",
+        "name": "n" * 1_000_000,
+        "type": "\N{RIGHT-TO-LEFT OVERRIDE}" + "t" * 1_000_000,
+    }
+    source.faults.add(Fault.literal(json.dumps({"workspace": {"projects": [told]}})), path="/acme")
+    a_run(PostgresLedger(connections, host="here", version="test"), [source], clock)
+    connections.dispose()
+    with pages_of(database) as pages:
+        bodies = [get(pages, path).text for path in ("/", "/projects/acme/cars")]
+        known = pages.ask("SELECT length(name), length(type) FROM analytics.project")
+
+    assert known == [(1_000_000, 1_000_001)]
+    assert max(map(len, bodies)) < 100_000
+    # Apart from what stands around it, and visibly cut.
+    kind = "\N{RIGHT-TO-LEFT OVERRIDE}" + "t" * (NAME - 1)
+    assert f'<bdi class="name">{"n" * NAME}…</bdi>, <bdi class="name">{kind}…</bdi>' in bodies[1]
 
 
 def test_many_projects_are_shown_page_by_page(database: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -92,79 +92,117 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     projects: tuple[ProjectStatus, ...]
 
 
+# The projects are chosen first, so that what is costly to tell is told of them alone. Each LIMIT keeps it so:
+# without it the planner may judge every project and then join, as it does where it has no statistics yet.
 _PROJECTS: Final = """
+WITH chosen AS MATERIALIZED ({chosen})
 SELECT
     project.workspace,
     project.project,
-    project.name,
-    project.type,
+    left(project.name, :longest) AS name,
+    left(project.type, :longest) AS type,
     project.is_tracked,
     project.batches,
     project.images,
     project.num_jobs,
-    coalesce(absent.batches, 0) AS missing,
     project.last_observed_at,
-    CAST(extract(EPOCH FROM :at - project.last_observed_at) AS double precision) AS age_s,
+    project.last_verdict,
+    project.last_attempt_at,
+    CAST(extract(EPOCH FROM clock.told_at - project.last_observed_at) AS double precision) AS age_s,
     freshness.max_age_s,
     freshness.is_kept,
     freshness.kept_1d,
     freshness.kept_7d,
     freshness.kept_30d,
-    project.last_verdict,
-    project.last_attempt_at,
+    absent.batches AS missing,
     CASE WHEN project.last_verdict = 'suspect' THEN attempt.error END AS rule,
-    attempt.error,
+    left(attempt.error, :longest) AS error,
     gap.from_at AS gap_since,
     gap.reason AS gap_reason,
     gap.reasons AS gap_reasons,
     freshness.jobs_observed_at,
-    CAST(extract(EPOCH FROM :at - freshness.jobs_observed_at) AS double precision) AS jobs_age_s,
+    CAST(extract(EPOCH FROM clock.told_at - freshness.jobs_observed_at) AS double precision) AS jobs_age_s,
     freshness.jobs_verdict,
-    freshness.jobs_error,
+    left(freshness.jobs_error, :longest) AS jobs_error,
     freshness.is_jobs_kept
-FROM analytics.project
-INNER JOIN analytics.freshness
-    ON freshness.workspace = project.workspace
-    AND freshness.project = project.project
+FROM chosen
+CROSS JOIN (SELECT coalesce(CAST(:at AS timestamptz), now()) AS told_at) AS clock
+CROSS JOIN LATERAL (
+    SELECT
+        workspace,
+        project,
+        name,
+        type,
+        is_tracked,
+        batches,
+        images,
+        num_jobs,
+        last_observed_at,
+        last_verdict,
+        last_attempt_at
+    FROM analytics.project AS known
+    WHERE known.workspace = chosen.workspace
+        AND known.project = chosen.project
+    LIMIT 1
+) AS project
+CROSS JOIN LATERAL (
+    SELECT
+        max_age_s,
+        is_kept,
+        kept_1d,
+        kept_7d,
+        kept_30d,
+        jobs_observed_at,
+        jobs_verdict,
+        jobs_error,
+        is_jobs_kept
+    FROM analytics.freshness
+    WHERE freshness.workspace = chosen.workspace
+        AND freshness.project = chosen.project
+    LIMIT 1
+) AS freshness
+CROSS JOIN LATERAL (
+    SELECT count(*) AS batches
+    FROM analytics.batch
+    WHERE batch.workspace = chosen.workspace
+        AND batch.project = chosen.project
+        AND batch.missing_since IS NOT NULL
+        AND batch.gone_at IS NULL
+) AS absent
 LEFT JOIN LATERAL (
     SELECT observation.error
     FROM analytics.observation
-    WHERE observation.workspace = project.workspace
-        AND observation.project = project.project
+    WHERE observation.workspace = chosen.workspace
+        AND observation.project = chosen.project
         -- Not the first by time: that would sort every observation of the project.
         AND observation.observed_at = project.last_attempt_at
     LIMIT 1
 ) AS attempt ON TRUE
-LEFT JOIN (
+LEFT JOIN LATERAL (
     SELECT
-        workspace,
-        project,
-        count(*) AS batches
-    FROM analytics.batch
-    WHERE missing_since IS NOT NULL
-        AND gone_at IS NULL
-    GROUP BY
-        workspace,
-        project
-) AS absent
-    ON absent.workspace = project.workspace
-    AND absent.project = project.project
-LEFT JOIN (
-    SELECT
-        workspace,
-        project,
         from_at,
         reason,
         reasons
     FROM analytics.gap
-    WHERE to_at IS NULL
-) AS gap
-    ON gap.workspace = project.workspace
-    AND gap.project = project.project
+    WHERE gap.workspace = chosen.workspace
+        AND gap.project = chosen.project
+        AND gap.to_at IS NULL
+    LIMIT 1
+) AS gap ON TRUE
 ORDER BY
     project.workspace,
     project.project
 """
+
+_ALL: Final = """
+SELECT
+    workspace,
+    project
+FROM analytics.project
+"""
+
+_WHOLE: Final = 2**31 - 1
+"""More characters than a text can have."""
 
 
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,6 +254,27 @@ def backlogs(connection: Connection) -> dict[Slug, Backlog]:
     return {Slug(backlog.workspace, backlog.project): backlog for backlog in found}
 
 
+def projects(
+    connection: Connection,
+    *,
+    at: datetime | None = None,
+    chosen: str = _ALL,
+    longest: int = _WHOLE,
+    **values: Any,  # noqa: ANN401 - as SQL takes them.
+) -> tuple[ProjectStatus, ...]:
+    """
+    Read how projects stand, by name.
+
+    Args:
+        connection: A reading one.
+        at: Now, for the ages; None for the clock of the database.
+        chosen: A query of ours for their `workspace` and `project`.
+        longest: Characters at most of what the source, or an error, says.
+        values: What that query is told.
+    """
+    return rows(connection, ProjectStatus, _PROJECTS.format(chosen=chosen), at=at, longest=longest, **values)
+
+
 def status(connection: Connection, at: datetime) -> Status:
     """
     Read every project's freshness, and the last run.
@@ -225,10 +284,10 @@ def status(connection: Connection, at: datetime) -> Status:
         at: Now, for the ages.
     """
     runs = rows(connection, LastRun, _LAST_RUN)
-    projects = rows(connection, ProjectStatus, _PROJECTS, at=at)
+    found = projects(connection, at=at)
     return Status(
         at=at,
-        is_kept=all(False not in (project.is_kept, project.is_jobs_kept) for project in projects),
+        is_kept=all(False not in (project.is_kept, project.is_jobs_kept) for project in found),
         last_run=runs[0] if runs else None,
-        projects=projects,
+        projects=found,
     )
