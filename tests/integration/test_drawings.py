@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from etl.commands.queries import reading
 from etl.commands.queries.history import batch_history, project_history
 from etl.commands.queries.status import backlogs
 from tests.integration.test_queries import CARS, Life, life
+from tests.logins import as_owner, as_reader
 
 if TYPE_CHECKING:
     from etl.commands.queries.status import Backlog
@@ -57,6 +60,20 @@ def test_a_backlog_is_drawn_from_the_last_thirty_days_at_most(life: Life) -> Non
 
     assert _length(backlog) <= 30
     assert set(backlog.images) <= {images}
+
+
+def test_backlogs_are_drawn_from_the_days_that_are_rolled_up(life: Life) -> None:
+    """To have them counted anew for a time zone takes ten times as long."""
+    life.hour(1)
+    with psycopg.connect(as_owner(life.uri), autocommit=True) as owner:
+        owner.execute("DROP FUNCTION analytics.project_period CASCADE")
+    with reading(as_reader(life.uri)) as connection:
+        (backlog,) = backlogs(connection).values()
+        days = project_history(connection, CARS).days[-30:]
+
+    assert backlog.images == tuple(day.images for day in days)
+    assert backlog.is_observed == tuple(day.is_observed for day in days)
+    assert len(days) == 30
 
 
 def _length(backlog: Backlog) -> int:

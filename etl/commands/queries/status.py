@@ -218,9 +218,10 @@ _BACKLOGS: Final = """
 SELECT
     workspace,
     project,
-    array_agg(images ORDER BY period_start) AS images,
-    array_agg(is_observed ORDER BY period_start) AS is_observed
-FROM analytics.project_period('day', 'UTC', now() - INTERVAL '29 days', NULL, NULL, NULL)
+    array_agg(images ORDER BY day) AS images,
+    array_agg(is_observed ORDER BY day) AS is_observed
+FROM analytics.project_daily
+WHERE day > CAST(now() AT TIME ZONE 'UTC' AS date) - 30
 GROUP BY
     workspace,
     project
