@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
-    from etl.web.reads import BatchPage, ChangeRow, DayRow, Hole
+    from etl.commands.queries.gaps import Gap
+    from etl.commands.queries.history import State
+    from etl.web.reads import BatchPage, DayRow
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -76,7 +78,7 @@ def _bounds(found: BatchPage) -> tuple[datetime, datetime]:
 
 
 def _points(
-    changes: Sequence[ChangeRow], holes: Sequence[Hole], bounds: tuple[datetime, datetime]
+    changes: Sequence[State], holes: Sequence[Gap], bounds: tuple[datetime, datetime]
 ) -> list[tuple[datetime, int | None]]:
     """Tell the images at each change and both ends of each gap, and None in the middle of what is in one."""
     edges = [at for hole in holes for at in (hole.from_at, hole.to_at) if at]
@@ -89,11 +91,11 @@ def _points(
     return sorted([*points, *unseen], key=itemgetter(0))
 
 
-def _believed(changes: Sequence[ChangeRow], at: datetime) -> int:
+def _believed(changes: Sequence[State], at: datetime) -> int:
     return changes[bisect_right(changes, at, key=lambda change: change.observed_at) - 1].images
 
 
-def _is_within(holes: Sequence[Hole], begin: datetime, end: datetime) -> bool:
+def _is_within(holes: Sequence[Gap], begin: datetime, end: datetime) -> bool:
     """Say whether a stretch of time is part of a gap; gaps never overlap."""
     before = holes[: bisect_right(holes, begin, key=lambda hole: hole.from_at)]
     ended_at = before[-1].to_at if before else begin

@@ -9,7 +9,8 @@ import msgspec
 from sqlalchemy import text
 
 from etl.commands.queries import rows
-from etl.commands.queries.history import JobNow
+from etl.commands.queries.gaps import Gap, last_gaps
+from etl.commands.queries.history import BatchNow, JobNow, State
 from etl.commands.queries.status import ProjectStatus, projects
 from etl.errors import UnknownProjectError
 
@@ -77,22 +78,11 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     requests: int | None
 
 
-class GapRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One gap of one project; `to_at` is None while it is open."""
+class LateGap(Gap, frozen=True, kw_only=True):
+    """A gap, and of which project."""
 
     workspace: str
     project: str
-    from_at: datetime
-    to_at: datetime | None
-    reasons: tuple[str, ...]
-    is_promise_broken: bool
-
-
-class Hole(msgspec.Struct, frozen=True, kw_only=True):
-    """A gap as a chart leaves it out."""
-
-    from_at: datetime
-    to_at: datetime | None
 
 
 class DayRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,21 +101,6 @@ class DayRow(msgspec.Struct, frozen=True, kw_only=True):
     assigned: int | None
     annotated_work: int | None
     is_observed: bool
-
-
-class BatchRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch, as last believed."""
-
-    batch_id: str
-    name: str | None
-    images: int
-    num_jobs: int | None
-    uploaded_at: datetime | None
-    first_seen_at: datetime
-    changed_at: datetime
-    last_seen_at: datetime
-    missing_since: datetime | None
-    gone_at: datetime | None
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,20 +131,6 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     completed_by: datetime | None
 
 
-class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of one batch, in (`changed_after`, `observed_at`]."""
-
-    kind: str
-    changed_after: datetime | None
-    observed_at: datetime
-    name: str | None
-    images: int
-    images_delta: int
-    num_jobs: int | None
-    num_jobs_delta: int
-    run_id: int
-
-
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """The first page. `is_last` is whether no project comes after those of this page."""
 
@@ -179,7 +140,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     is_last: bool
     days: tuple[DayRow, ...]
     runs: tuple[RunRow, ...]
-    gaps: Excerpt[GapRow]
+    gaps: Excerpt[LateGap]
 
 
 class ProjectPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,20 +149,20 @@ class ProjectPage(msgspec.Struct, frozen=True, kw_only=True):
     project: ProjectStatus
     work: Work
     days: tuple[DayRow, ...]
-    gaps: Excerpt[GapRow]
-    batches: tuple[BatchRow, ...]
+    gaps: Excerpt[Gap]
+    batches: tuple[BatchNow, ...]
     is_last: bool
 
 
 class BatchPage(msgspec.Struct, frozen=True, kw_only=True):
     """One batch, its life and its jobs, latest first; `holes` are the gaps within its life, latest first."""
 
-    batch: BatchRow
+    batch: BatchNow
     progress: Progress | None
-    changes: Excerpt[ChangeRow]
-    holes: Excerpt[Hole]
+    changes: Excerpt[State]
+    holes: Excerpt[Gap]
     jobs: Excerpt[JobNow]
-    gaps: Excerpt[GapRow]
+    gaps: Excerpt[Gap]
 
 
 def overview(connection: Connection, *, find: str, page: int) -> Overview:
@@ -213,16 +174,16 @@ def overview(connection: Connection, *, find: str, page: int) -> Overview:
         find: Part of the address of the projects that are wanted; empty for all.
         page: Which page of them, from 1.
     """
-    found = _worst_first(connection, _PAGE, find=find, limit=PROJECTS + 1, offset=(page - 1) * PROJECTS)
-    shown = found[:PROJECTS]
+    values = {"find": find, "limit": PROJECTS + 1, "offset": (page - 1) * PROJECTS}
+    found = _cut(_projects(connection, _PAGE, **values), PROJECTS)
     return Overview(
         totals=rows(connection, Totals, _TOTALS)[0],
-        attention=_worst_first(connection, _ATTENTION, limit=ATTENTION),
-        projects=shown,
-        is_last=len(found) == len(shown),
-        days=_trends(connection, [project.slug for project in shown]),
+        attention=_worst_first(_projects(connection, _ATTENTION, limit=ATTENTION)),
+        projects=_worst_first(found.rows),
+        is_last=found.is_whole,
+        days=_trends(connection, [project.slug for project in found.rows]),
         runs=rows(connection, RunRow, _RUNS, limit=RUNS),
-        gaps=_excerpt(connection, GapRow, _LATE_GAPS, limit=GAPS),
+        gaps=_excerpt(connection, LateGap, _LATE_GAPS, limit=GAPS),
     )
 
 
@@ -241,14 +202,14 @@ def project_page(connection: Connection, slug: Slug, *, days: int, page: int) ->
     """
     key = {"workspace": slug.workspace, "project": slug.project}
     found = rows(
-        connection, BatchRow, _BATCHES, **key, batch_id=None, limit=BATCHES + 1, offset=(page - 1) * BATCHES
+        connection, BatchNow, _BATCHES, **key, batch_id=None, limit=BATCHES + 1, offset=(page - 1) * BATCHES
     )
     project = _project(connection, slug)
     return ProjectPage(
         project=project,
         work=rows(connection, Work, _WORK, **key)[0],
         days=rows(connection, DayRow, _DAYS, **key, days=days),
-        gaps=_excerpt(connection, GapRow, _GAPS, limit=GAPS, **key),
+        gaps=_last_gaps(connection, slug),
         batches=found[:BATCHES],
         is_last=len(found) <= BATCHES,
     )
@@ -262,20 +223,20 @@ def batch_page(connection: Connection, slug: Slug, batch_id: str) -> BatchPage:
         UnknownProjectError: The ledger does not know it.
     """
     key = {"workspace": slug.workspace, "project": slug.project}
-    found = rows(connection, BatchRow, _BATCHES, **key, batch_id=batch_id, limit=1, offset=0)
+    found = rows(connection, BatchNow, _BATCHES, **key, batch_id=batch_id, limit=1, offset=0)
     if not found:
         raise UnknownProjectError("the ledger knows no such batch")
     progress = rows(connection, Progress, _PROGRESS, **key, batch_id=batch_id)
-    changes = _excerpt(connection, ChangeRow, _CHANGES, limit=CHANGES, **key, batch_id=batch_id)
+    changes = _excerpt(connection, State, _CHANGES, limit=CHANGES, **key, batch_id=batch_id)
     since = changes.rows[-1].observed_at if changes.rows else found[0].first_seen_at
     until = max(found[0].last_seen_at, found[0].changed_at)
     return BatchPage(
         batch=found[0],
         progress=progress[0] if progress else None,
         changes=changes,
-        holes=_excerpt(connection, Hole, _HOLES, limit=HOLES, **key, since=since, until=until),
+        holes=_cut(last_gaps(connection, slug, since, until, limit=HOLES + 1), HOLES),
         jobs=_excerpt(connection, JobNow, _JOBS, limit=JOBS, **key, batch_id=batch_id),
-        gaps=_excerpt(connection, GapRow, _GAPS, limit=GAPS, **key),
+        gaps=_last_gaps(connection, slug),
     )
 
 
@@ -288,19 +249,29 @@ def _excerpt(
     **values: Any,  # noqa: ANN401 - as SQL takes them.
 ) -> Excerpt[_Row]:
     """Read so many rows at most, and one more to know whether there is one."""
-    found = rows(connection, kind, sql, limit=limit + 1, **values)
+    return _cut(rows(connection, kind, sql, limit=limit + 1, **values), limit)
+
+
+def _last_gaps(connection: Connection, slug: Slug) -> Excerpt[Gap]:
+    return _cut(last_gaps(connection, slug, limit=GAPS + 1), GAPS)
+
+
+def _cut(found: tuple[_Row, ...], limit: int) -> Excerpt[_Row]:
     return Excerpt(found[:limit], len(found) <= limit)
 
 
 def _project(connection: Connection, slug: Slug) -> ProjectStatus:
-    found = _worst_first(connection, _ONE, workspace=slug.workspace, project=slug.project)
+    found = _projects(connection, _ONE, workspace=slug.workspace, project=slug.project)
     if not found:
         raise UnknownProjectError("the ledger knows no such project")
     return found[0]
 
 
-def _worst_first(connection: Connection, chosen: str, **values: Any) -> tuple[ProjectStatus, ...]:  # noqa: ANN401 - as SQL takes them.
-    found = projects(connection, chosen=chosen, longest=LONGEST, **values)
+def _projects(connection: Connection, chosen: str, **values: Any) -> tuple[ProjectStatus, ...]:  # noqa: ANN401 - as SQL takes them.
+    return projects(connection, chosen=chosen, longest=LONGEST, **values)
+
+
+def _worst_first(found: tuple[ProjectStatus, ...]) -> tuple[ProjectStatus, ...]:
     return tuple(sorted(found, key=lambda project: project.is_kept is not False))
 
 
@@ -496,36 +467,10 @@ ORDER BY to_at DESC
 LIMIT :limit
 """
 
-_GAPS: Final = """
+_BATCHES: Final = f"""
 SELECT
     workspace,
     project,
-    from_at,
-    to_at,
-    reasons,
-    is_promise_broken
-FROM analytics.gap
-WHERE workspace = :workspace
-    AND project = :project
-ORDER BY from_at DESC
-LIMIT :limit
-"""
-
-_HOLES: Final = """
-SELECT
-    from_at,
-    to_at
-FROM analytics.gap
-WHERE workspace = :workspace
-    AND project = :project
-    AND from_at < :until
-    AND coalesce(to_at, 'infinity') > :since
-ORDER BY from_at DESC
-LIMIT :limit
-"""
-
-_BATCHES: Final = f"""
-SELECT
     batch_id,
     left(name, {NAME + 1}) AS name,
     images,

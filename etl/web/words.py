@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from etl.commands.show import duration, suspicion
+from etl.commands.show import duration, percent, suspicion
 from etl.web.reads import NAME
 
 if TYPE_CHECKING:
@@ -62,8 +61,8 @@ def signed(number: int | None) -> str:
 
 
 def share(part: float | None) -> str:
-    """Write a share that is not whole as less than that, however near it comes."""
-    return _NONE if part is None else f"{math.floor(part * 1000) / 10:g}{_THIN}%"
+    """Write a share."""
+    return _NONE if part is None else f"{percent(part)}{_THIN}%"
 
 
 def span(seconds: float | None) -> str:

@@ -318,16 +318,23 @@ def test_a_project_of_a_long_name_and_type_is_told_in_a_page_of_a_bounded_length
     assert f'<bdi class="name">{"n" * NAME}…</bdi>, <bdi class="name">{kind}…</bdi>' in bodies[1]
 
 
-def test_many_projects_are_shown_page_by_page(database: str) -> None:
-    world, clock = World.seeded(1, projects=PROJECTS + 2, batches_per_project=1), FakeClock(datetime.now(UTC))
-    connections = engine(database)
-    a_run(PostgresLedger(connections, host="here", version="test"), [WorldSource(world, clock)], clock)
+def test_many_projects_are_shown_page_by_page_and_the_worst_of_each_first(database: str) -> None:
+    now = datetime.now(UTC)
+    world, clock = World.seeded(1, projects=PROJECTS + 2, batches_per_project=1), FakeClock(now)
+    source, connections = WorldSource(world, clock), engine(database)
+    ledger, late = PostgresLedger(connections, host="here", version="test"), sorted(world.projects)[PROJECTS]
+    clock.at = now - timedelta(hours=3)
+    a_run(ledger, [source], clock, promise=Promise(2 * 3600))
+    clock.at = now
+    source.faults.add(Fault.status(500), path=f"/{late}/batches")
+    a_run(ledger, [source], clock, promise=Promise(2 * 3600))
     connections.dispose()
     with pages_of(database) as pages:
         bodies = [get(pages, f"/?page={page}").text for page in (1, 2)]
 
     listed = [re.findall(r'<th scope="row"><a href="/projects/([^"]+)"', body) for body in bodies]
     assert list(map(len, listed)) == [PROJECTS, 2]
+    assert listed[1][0] == late
     assert sorted(listed[0] + listed[1]) == sorted(world.projects)
     assert [("Next page" in body, "Previous page" in body) for body in bodies] == [
         (True, False),

@@ -28,7 +28,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     is_promise_broken: bool
 
 
-_GAPS: Final = """
+_BETWEEN: Final = """
 SELECT
     from_at,
     to_at,
@@ -39,7 +39,15 @@ WHERE workspace = :workspace
     AND project = :project
     AND (CAST(:to_at AS timestamptz) IS NULL OR from_at < :to_at)
     AND (CAST(:from_at AS timestamptz) IS NULL OR coalesce(to_at, 'infinity') > :from_at)
+"""
+
+_GAPS: Final = f"""{_BETWEEN}
 ORDER BY from_at
+"""
+
+_LAST: Final = f"""{_BETWEEN}
+ORDER BY from_at DESC
+LIMIT :limit
 """
 
 
@@ -53,3 +61,16 @@ def gaps(
     """
     key = {"workspace": slug.workspace, "project": slug.project}
     return rows(connection, Gap, _GAPS, from_at=from_at, to_at=to_at, **key)
+
+
+def last_gaps(
+    connection: Connection,
+    slug: Slug,
+    from_at: datetime | None = None,
+    to_at: datetime | None = None,
+    *,
+    limit: int,
+) -> tuple[Gap, ...]:
+    """Return so many of the same at most, the last one first."""
+    key = {"workspace": slug.workspace, "project": slug.project}
+    return rows(connection, Gap, _LAST, from_at=from_at, to_at=to_at, limit=limit, **key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -132,6 +133,11 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * unit_s:
             return f"{int(seconds // unit_s)} {unit}"
     return f"{max(0, int(seconds))} s"
+
+
+def percent(share: float) -> str:
+    """Write how many in a hundred; a share that is not whole as less than that, however near it comes."""
+    return f"{math.floor(share * 1000) / 10:g}"
 
 
 def signed(count: int) -> str:

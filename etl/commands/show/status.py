@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.text import Text
 
-from etl.commands.show import coloured, duration, fault, line, moment, suspicion, table
+from etl.commands.show import coloured, duration, fault, line, moment, percent, suspicion, table
 from etl.commands.show.plots import sparkline
 
 if TYPE_CHECKING:
@@ -95,8 +94,7 @@ def _age(project: ProjectStatus) -> Text:
 
 
 def _share(share: float | None) -> str:
-    """Write a share that is not whole as less than that, however near it comes."""
-    return "" if share is None else f"{math.floor(share * 1000) / 10:g}%"
+    return "" if share is None else f"{percent(share)}%"
 
 
 class Trouble(NamedTuple):
