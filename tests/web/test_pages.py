@@ -30,10 +30,10 @@ from etl.store import PostgresLedger
 from etl.web.connections import HEAD_S
 from etl.web.guards import HEADERS, is_own
 from etl.web.reader import Reader
-from etl.web.reads import GAPS, JOBS, NAME, PROJECTS
+from etl.web.reads import GAPS, JOBS, NAME, PROJECTS, overview
 from etl.web.site import Scheduler
 from etl.web.words import count, to_batch, to_project
-from tests.logins import as_owner
+from tests.logins import as_owner, as_reader
 from tests.web.conftest import pages_of
 from tests.worlds import FakeClock, WorldSource, a_run
 
@@ -238,15 +238,18 @@ def test_jobs_that_cannot_be_read_are_said_to_be_old_beside_batches_that_are_fre
 
 def test_commands_are_offered_as_a_shell_takes_them(database: str) -> None:
     slug, batch_id = "acme/it's `all`  $(ours); # ש", "a|b 'c' `d`"
-    world, clock = World.seeded(1, projects=0), FakeClock(datetime.now(UTC) - timedelta(minutes=20))
+    start = datetime.now(UTC) - timedelta(hours=2 * (GAPS + 3))
+    world, clock = World.seeded(1, projects=0), FakeClock(start)
     source, connections = WorldSource(world, clock), engine(database)
     ledger = PostgresLedger(connections, host="here", version="test")
     listed = json.dumps({"workspace": {"projects": [{"id": slug}]}})
     one = json.dumps({"batches": [{"id": batch_id, "name": "x", "images": 4, "numJobs": 0}]})
     source.faults.add(Fault.literal(listed), path="/acme", times=None)
-    for body in (one, '{"batches": []}'):
+    for turn in range(GAPS + 3):
+        clock.at = start + timedelta(hours=2 * turn)
+        body = one if turn < GAPS + 2 else '{"batches": []}'
         source.faults.add(Fault.literal(body), path=f"/{slug}/batches")
-        a_run(ledger, [source], clock)
+        a_run(ledger, [source], clock, promise=Promise(3600))
     connections.dispose()
     with pages_of(database) as pages:
         paths = ("/", to_project(Slug(*slug.split("/"))), to_batch(Slug(*slug.split("/")), batch_id))
@@ -256,8 +259,11 @@ def test_commands_are_offered_as_a_shell_takes_them(database: str) -> None:
     offered = [command for answer in answers for command in re.findall("<code>(b[^<]*)", answer.text)]
     assert [shlex.split(unescape(command)) for command in offered] == [
         ["batchledger", "confirm", slug],
+        ["batchledger", "export", "gap"],
         ["batchledger", "confirm", slug],
+        ["batchledger", "export", "gap", "--project", slug],
         ["batchledger", "explain", f"{slug}/{batch_id}"],
+        ["batchledger", "export", "gap", "--project", slug],
     ]
 
 
@@ -310,7 +316,10 @@ def test_a_project_of_a_long_name_and_type_is_told_in_a_page_of_a_bounded_length
     with pages_of(database) as pages:
         bodies = [get(pages, path).text for path in ("/", "/projects/acme/cars")]
         known = pages.ask("SELECT length(name), length(type) FROM analytics.project")
+    with Reader(as_reader(database), DatabaseSettings())() as connection:
+        (read,) = overview(connection, find="", page=1).projects.rows
 
+    assert max(len(read.name or ""), len(read.type or "")) < 1000
     assert known == [(1_000_000, 1_000_001)]
     assert max(map(len, bodies)) < 100_000
     # Apart from what stands around it, and visibly cut.
