@@ -61,7 +61,7 @@ def test_what_the_pages_ask_is_recorded_with_its_values(database: str) -> None:
         ("workspace-001", "project-001"),
         ("workspace-001", "project-002"),
     ]
-    assert [row[0] for row in found["batch 1: batch"]] == [place.batch_id]
+    assert [row[2] for row in found["batch 1: batch"]] == [place.batch_id]
 
 
 def test_of_a_page_that_takes_too_long_all_is_told_that_is_known(database: str) -> None:
