@@ -58,6 +58,7 @@ FUNCTIONS: Final = """
         proconfig
     FROM pg_proc
     WHERE pronamespace IN ('analytics'::regnamespace, 'ledger'::regnamespace)
+    ORDER BY pg_proc.oid::regprocedure::text
 """
 SCHEMAS: Final = """
     SELECT nspname
