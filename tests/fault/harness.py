@@ -122,12 +122,15 @@ class Process:
         self._out, self._err = out, err
         self._forker = forker
         self._code: int | None = None
+        # One that is killed at once does not come to open them itself.
+        for file in (out, err):
+            file.touch(mode=0o600)
         self.pid = forker.fork({**order, "out": str(out), "err": str(err)})
 
     @property
     def said(self) -> str:
         """What it has said on standard error so far."""
-        return self._err.read_text() if self._err.exists() else ""
+        return self._err.read_text()
 
     @property
     def printed(self) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import psycopg
+import pytest
 
 from etl.selection import ReadJobs
 from etl.simulator import bodies
@@ -132,7 +134,7 @@ def test_days_that_were_kept_without_it_are_mended_by_the_migration(database: st
     before = _judged_anew_before_midnight(scene)
     days = "SELECT * FROM ledger.project_day ORDER BY day"
     right = scene.ask(days)
-    migrate_to(as_owner(database), "0008_say_what_is_in_step", back=True)
+    migrate_to(as_owner(database), "0007_find_times", back=True)
     with psycopg.connect(as_owner(database)) as connection:
         connection.execute("DELETE FROM ledger.project_day WHERE day = %s", [before])
         connection.execute("UPDATE ledger.project_day SET assigned = 3, removed = 4 WHERE removed = 8")
@@ -140,6 +142,25 @@ def test_days_that_were_kept_without_it_are_mended_by_the_migration(database: st
     migrate_to(as_owner(database), "head")
     assert scene.ask(days) == right
     assert scene.ask("SELECT invariant, detail FROM analytics.invariant_violation") == []
+
+
+def test_what_a_run_counts_while_the_migration_waits_for_it_is_not_written_over(
+    database: str, scene: Scene
+) -> None:
+    before = _judged_anew_before_midnight(scene)
+    migrate_to(as_owner(database), "0007_find_times", back=True)
+    with psycopg.connect(as_owner(database)) as connection:
+        connection.execute("UPDATE ledger.project_day SET assigned = 3 WHERE day = %s", [before])
+    with psycopg.connect(as_owner(database)) as run, ThreadPoolExecutor(1) as pool:
+        (number,) = scene.last("observation_id")
+        run.execute("UPDATE ledger.observation SET intake = 5 WHERE observation_id = %s", [number])
+        run.execute("UPDATE ledger.project_day SET intake = 5 WHERE day = %s", [before])
+        migration = pool.submit(migrate_to, as_owner(database), "head")
+        with pytest.raises(TimeoutError):
+            migration.result(timeout=1.5)
+        run.commit()
+        migration.result(timeout=30)
+    assert scene.ask("SELECT intake, assigned FROM ledger.project_day WHERE day = %s", before) == [(5, 8)]
 
 
 def _judged_anew_before_midnight(scene: Scene) -> date:

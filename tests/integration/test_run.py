@@ -569,6 +569,8 @@ def test_a_run_that_is_killed_leaves_whole_projects_and_the_next_one_carries_on(
     assert scene.ask("SELECT count(*), sum(batches) FROM ledger.observation") == [(7, 42)]
     held = scene.run(concurrency=2)
     assert held.verdicts == {Verdict.SKIPPED: 20}
+    tried = "SELECT last_verdict, count(*) FROM analytics.project GROUP BY last_verdict ORDER BY last_verdict"
+    assert scene.ask(tried) == [("changed", 7), (None, 13)]
     scene.connection.execute("UPDATE ledger.run SET leased_until = now() WHERE ended_at IS NULL")
     report = scene.run(concurrency=2)
     assert report.verdicts == {Verdict.CHANGED: 13, Verdict.UNCHANGED: 7}
