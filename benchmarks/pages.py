@@ -44,6 +44,11 @@ def asked_by_pages(uri: str, place: Place, *, limit_s: int) -> Iterator[Question
             yield Question(STATUS_PAGE, f"{page} {number}: {', '.join(_views(sql))}", sql)
 
 
+def page_of(question: Question) -> str:
+    """Name the page that asks."""
+    return question.title.split(maxsplit=1)[0]
+
+
 def _pages(place: Place) -> dict[str, Callable[[Connection], object]]:
     if not place.workspace:
         return {"overview": partial(overview, find="", page=1)}
