@@ -61,7 +61,7 @@ def _members(inside: str) -> Iterator[tuple[object, msgspec.Raw]]:
     end = 0
     while start := _MEMBER.search(inside, end):
         value, end = _OUTLINE.raw_decode(inside, start.start())
-        yield value, msgspec.Raw(inside[start.start() : end].encode("utf-8", "surrogatepass"))
+        yield value, msgspec.Raw(inside[start.start() : end].encode(errors="surrogatepass"))
 
 
 def _characters(body: bytes) -> str:
@@ -98,7 +98,7 @@ def fields_of(record: msgspec.Raw) -> dict[str, Any]:
 
 def raw_text(record: msgspec.Raw) -> str:
     """Give a record as text that a database can store; bytes that are no text are kept escaped."""
-    return bytes(record).decode("utf-8", errors="backslashreplace")
+    return bytes(record).decode(errors="backslashreplace")
 
 
 def loads(body: bytes, decoder: json.JSONDecoder = _JSON) -> object:

@@ -28,7 +28,7 @@ def parse_list(kind: Kind[RecordT], body: bytes) -> Snapshot[RecordT]:
 def parse_one(kind: Kind[RecordT], body: bytes, record_id: str) -> RecordT:
     """Read the record that was asked for, bare or as the only member of an object."""
     fields = object_of(opened(body))
-    parsed = parse_record(kind, 0, fields.get(kind.one, msgspec.Raw(body)))
+    parsed = parse_record(kind, fields.get(kind.one, msgspec.Raw(body)))
     if isinstance(parsed, Reject):
         raise PayloadError(f"the look-up of a {kind.one} cannot be used: {parsed.reason}")
     if parsed.record_id != record_id:
@@ -46,7 +46,7 @@ def _plain(kind: Kind[RecordT], body: bytes) -> tuple[RecordT, ...] | None:
 
 
 def _snapshot(kind: Kind[RecordT], records: Sequence[msgspec.Raw]) -> Snapshot[RecordT]:
-    parsed = [parse_record(kind, position, record) for position, record in enumerate(records)]
+    parsed = [parse_record(kind, record, position) for position, record in enumerate(records)]
     read = [record for record in parsed if not isinstance(record, Reject)]
     if len({record.record_id for record in read}) < len(read):
         parsed = _without_duplicates(records, parsed)

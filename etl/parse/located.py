@@ -47,7 +47,7 @@ def _locate(kind: Kind[RecordT], body: bytes, record_id: str) -> Located | None:
     whole = opened(body)
     if isinstance(whole, dict) and kind.many not in whole:
         raw = bytes(object_of(whole).get(kind.one, msgspec.Raw(body)))
-        is_it = _tells_of(kind, 0, msgspec.Raw(raw), record_id)
+        is_it = _tells_of(kind, msgspec.Raw(raw), record_id)
         return Located(raw, _offset(body, raw)) if is_it else None
     records = whole if isinstance(whole, list) else list_of(object_of(whole), kind.many)
     # The list itself comes first: what stands before it may look the same as a record.
@@ -55,7 +55,7 @@ def _locate(kind: Kind[RecordT], body: bytes, record_id: str) -> Located | None:
     for position, record in enumerate(records):
         raw = bytes(record)
         begin = _offset(body, raw, end)
-        if _tells_of(kind, position, record, record_id):
+        if _tells_of(kind, record, record_id):
             return Located(raw, begin, position, len(records))
         end = begin + len(raw)
     return None
@@ -65,5 +65,5 @@ def _offset(body: bytes, raw: bytes, start: int = 0) -> int:
     return body.index(raw, start)
 
 
-def _tells_of(kind: Kind[RecordT], position: int, record: msgspec.Raw, record_id: str) -> bool:
-    return parse_record(kind, position, record).record_id == record_id
+def _tells_of(kind: Kind[RecordT], record: msgspec.Raw, record_id: str) -> bool:
+    return parse_record(kind, record).record_id == record_id

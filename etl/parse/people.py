@@ -128,9 +128,7 @@ def scrubbed(body: bytes, people: People) -> bytes:
 
 def without_addresses(text: str) -> str:
     """Replace what looks like an e-mail address, or is a pseudonym, in a text that is no JSON."""
-    written = json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    left = _clean(written, People())
-    return text if left == written else str(json.loads(left.decode("utf-8", "surrogatepass")))
+    return str(json.loads(_clean(json.dumps(text).encode(), People())))
 
 
 def mark_of(scrub: Callable[[bytes], bytes]) -> str:
@@ -139,13 +137,13 @@ def mark_of(scrub: Callable[[bytes], bytes]) -> str:
 
     What a release takes for a person may differ from what the last one did, so it tells releases apart, too.
     """
-    return hashlib.sha256(__version__.encode() + b" " + scrub(_SAMPLE)).hexdigest()[:_DIGITS]
+    return hashlib.sha256(__version__.encode() + scrub(_SAMPLE)).hexdigest()[:_DIGITS]
 
 
 def pseudonym(person: str, people: People) -> str:
     """Name a person by an address, in whatever case, or by an id, as it will be named for ever."""
     subject = person.casefold().strip("'` ") if "@" in person else person.strip()
-    digest = hmac.digest(people.key, subject.encode("utf-8", "surrogatepass"), "sha256")
+    digest = hmac.digest(people.key, subject.encode(errors="surrogatepass"), hashlib.sha256)
     return f"person-{digest.hex()[:_DIGITS]}"
 
 
@@ -235,4 +233,4 @@ def _text(inside: bytes) -> str:
     try:
         return str(json.loads(b'"%b"' % inside, strict=False))
     except ValueError:
-        return inside.decode("utf-8", "backslashreplace")
+        return inside.decode(errors="backslashreplace")

@@ -65,12 +65,12 @@ class _Identity(msgspec.Struct, frozen=True, gc=False):
 _IDENTITY: Final = msgspec.json.Decoder(_Identity)
 
 
-def parse_record(kind: Kind[RecordT], position: int, record: msgspec.Raw) -> RecordT | Reject:
-    """Read one record; what cannot be used is kept with its reason."""
+def parse_record(kind: Kind[RecordT], record: msgspec.Raw, position: int = 0) -> RecordT | Reject:
+    """Read one record, alone or in a list; what cannot be used is kept with its reason."""
     try:
         return kind.plain(record)
     except (*UNDECODABLE, UnusableError):
-        return _parse_loosely(kind, position, record)
+        return _parse_loosely(kind, record, position)
 
 
 def is_plain(record_id: str, *texts: str | None) -> bool:
@@ -123,7 +123,7 @@ def moment(fields: dict[str, Any], key: str) -> tuple[datetime | None, bool]:
         raise UnusableError(f"{key} {error}") from error
 
 
-def _parse_loosely(kind: Kind[RecordT], position: int, record: msgspec.Raw) -> RecordT | Reject:
+def _parse_loosely(kind: Kind[RecordT], record: msgspec.Raw, position: int) -> RecordT | Reject:
     record_id = None
     try:
         fields = fields_of(record)

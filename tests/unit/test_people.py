@@ -45,6 +45,7 @@ def named(body: str) -> str:
         ('{"labeler":"ann@example.com","id":"a"}', '{"id":"a"}'),
         ('{"id":"a" , "reviewer" : "Bob", "name":"n"}', '{"id":"a" , "name":"n"}'),
         ('{"labeler":"x","reviewer":"y"}', "{}"),
+        ('{ "labeler":"x", "id":"a"}', '{ "id":"a"}'),
         ('{"labeler":"x",\n "reviewer":"y",\n "id":"a"}', '{"id":"a"}'),
         ('{"id":"a","labeler":"x","reviewer":"y","owner":"z","createdBy":"q"}', '{"id":"a"}'),
         ('{"id":1,"labeler":null,"a":{"owner":7}}', '{"id":1,"a":{}}'),
@@ -97,6 +98,8 @@ def test_what_names_nobody_stays_byte_for_byte(body: str) -> None:
         ('{"id":"a","labeler":Ann Lee,"x":1}', '{"id":"a","x":1}'),
         ('x"owner":1,@example.com', "x,@example.com"),
         ('"owner""labeler":1,:5', '"owner",:5'),
+        ('{"a":"owner":1,"b":2}', '{"a":,"b":2}'),
+        ('{"a":["labeler":"Ann"],"id":1}', '{"a":[],"id":1}'),
     ],
 )
 def test_broken_json_keeps_nobody_and_forms_nothing_new(body: str, left: str) -> None:
@@ -104,7 +107,7 @@ def test_broken_json_keeps_nobody_and_forms_nothing_new(body: str, left: str) ->
 
 
 @pytest.mark.parametrize("beginning", BEGINNINGS)
-@pytest.mark.parametrize("end", ["", "s", "_id", "-Name"])
+@pytest.mark.parametrize("end", ["", "s", "_id", "-Name", "_of_all_times" * 9])
 @pytest.mark.parametrize("value", ["7", '"Jane Doe"', '["Jane Doe"]', '{"name":"Jane Doe"}', "null"])
 def test_whatever_begins_as_a_name_of_people_is_left_out_whatever_its_shape(
     beginning: str, end: str, value: str
@@ -204,6 +207,7 @@ def test_bytes_that_are_no_text_hide_no_address() -> None:
         ('by "ann \\"al\\" lee"@example.com, or "bob"', f'by {GONE}, or "bob"'),
         ("ann%40example.com", GONE),
         ("ann@[10.0.0.1]", GONE),
+        (f'"{"é" * 64}"@example.com', GONE),
         (f"of {ANN}", f"of {GONE}"),
         ("ann\u200blee@\u00e4.example\n\0", f"{GONE}\n\0"),
         ("\ud800 ann@b", f"\ud800 {GONE}"),
@@ -248,6 +252,20 @@ def test_every_text_and_number_of_a_person_becomes_a_pseudonym_and_nothing_else(
     )
 
 
+def test_a_key_among_people_keeps_its_place_and_loses_its_address() -> None:
+    one = pseudonym("1", NAMED)
+    assert named('{"labeler":{"id":1,"ann@example.com":1}}') == (
+        f'{{"labeler":{{"id":"{one}","{ANN}":"{one}"}}}}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "person"), [("Ann\tLee", "Ann\tLee"), ("\\u0041nn\tLee", "Ann\tLee"), (r"\ud800", "\ud800")]
+)
+def test_a_name_that_is_no_tidy_text_has_a_pseudonym_as_well(written: str, person: str) -> None:
+    assert named(f'{{"labeler":"{written}"}}') == f'{{"labeler":"{pseudonym(person, NAMED)}"}}'
+
+
 @pytest.mark.parametrize(
     "body", ['{"labeler":"ann@example.com', '{"labeler":ann@example.com', '{"owner":["x']
 )
@@ -257,7 +275,7 @@ def test_broken_json_becomes_pseudonyms_all_the_same(body: str) -> None:
 
 
 def test_pseudonyms_need_a_secret_and_do_not_show_it() -> None:
-    with pytest.raises(ValueError, match="secret key"):
+    with pytest.raises(ValueError, match=r"^pseudonyms need a secret key$"):
         People(PeoplePolicy.PSEUDONYM)
     assert "secret" not in repr(NAMED)
 
