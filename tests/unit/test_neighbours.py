@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from etl.guard import Control, Known
-from etl.neighbours import Neighbours
-from etl.records import ProjectState, Slug, Totals
+from etl.neighbours import Neighbours, of_jobs
+from etl.records import JobsState, ProjectState, Slug, Totals
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CARS, SHIPS, VIALS = (Slug("acme", project) for project in ("cars", "ships", "vials"))
@@ -50,6 +51,17 @@ def test_who_holds_nothing_or_is_not_followed_or_not_listed_does_not_count() -> 
     assert beside_cars(lost, a_state(VIALS, batches=0)).is_whole(CARS)
     assert beside_cars(lost, a_state(VIALS, is_tracked=False)).is_whole(CARS)
     assert beside_cars(lost, a_state(VIALS), listed=(CARS, SHIPS)).is_whole(CARS)
+
+
+def test_of_jobs_it_counts_who_holds_jobs_and_is_suspected_of_their_loss() -> None:
+    def is_whole_beside(**jobs: Any) -> bool:
+        ships = ProjectState(1, SHIPS, Totals(batches=3), JobsState(count=4, loss_suspected_since=NOW))
+        vials = ProjectState(2, VIALS, Totals(batches=3), JobsState(**jobs), loss_suspected_since=NOW)
+        return Neighbours([ships, vials], {SHIPS, VIALS}, of_jobs).is_whole(CARS)
+
+    assert is_whole_beside(count=0)
+    assert is_whole_beside(count=4, loss_suspected_since=NOW)
+    assert not is_whole_beside(count=4)
 
 
 def test_where_no_list_of_projects_could_be_read_all_count() -> None:

@@ -211,7 +211,7 @@ def test_the_batch_is_what_follows_the_last_slash(source: str, batch_id: str, be
     assert the_job(sourceBatch=source, **beside).batch_id == batch_id
 
 
-@pytest.mark.parametrize("source", ["", "P/", "/", "P/..", "P/a\nb"])
+@pytest.mark.parametrize("source", ["", "P/", "/", "P/..", "P/a\nb", "bP/"])
 def test_what_names_no_batch_is_kept_and_spoils_no_count(source: str) -> None:
     job = the_job(sourceBatch=source)
     assert job.batch_id is None
@@ -242,6 +242,12 @@ def test_the_project_is_kept_only_where_the_batch_does_not_tell_it() -> None:
 def test_nobody_is_none(key: str, beside: dict[str, Any]) -> None:
     assert getattr(the_job(**{key: ""}, **beside), key) is None
     assert getattr(the_job(**{key: None}, **beside), key) is None
+
+
+@pytest.mark.parametrize("key", ["labeler", "reviewer"])
+@pytest.mark.parametrize("value", ["", None])
+def test_of_nobody_nothing_is_left_to_keep(key: str, value: str | None) -> None:
+    assert the_job(**{key: value}, unknown=None).extra == '{"unknown":null}'
 
 
 @pytest.mark.parametrize("key", ["labeler", "reviewer"])

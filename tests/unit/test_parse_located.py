@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etl.errors import PayloadError
-from etl.parse import Located, locate_batch
+from etl.parse import Located, locate_batch, locate_job
 
 FIRST = b'{"id": "a", "images": 1}'
 SECOND = b'{"id": "b", "images": 2}'
@@ -23,6 +23,15 @@ def test_in_a_list_it_is_told_with_its_place_and_how_many_there_are(body: bytes)
 def test_in_the_answer_to_a_look_up_it_has_no_place_in_a_list(body: bytes) -> None:
     assert locate_batch(body, "a") == Located(FIRST, body.index(FIRST), None, None)
     assert locate_batch(body, "b") is None
+
+
+def test_a_job_is_told_as_a_batch_is() -> None:
+    job = b'{"id": "a", "numImages": 1}'
+    body = b'{"batches": [%b], "jobs": [%b, %b]}' % (job, SECOND, job)
+    assert locate_job(body, "a") == Located(job, body.rindex(job), 1, 2)
+    assert locate_job(body, "c") is None
+    body = b'{"job": %b}' % job
+    assert locate_job(body, "a") == Located(job, body.index(job), None, None)
 
 
 def test_what_stands_before_the_list_and_looks_the_same_is_not_it() -> None:
