@@ -19,11 +19,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from etl import __version__
 from etl.errors import BatchledgerError
 from etl.records import Verdict
-from etl.web.patience import Patience
+from etl.web.patience import NoThreadError, Patience
 from etl.web.standing import Standing, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from prometheus_client.core import Metric
 
@@ -42,6 +42,8 @@ WITHIN_S: Final = 5.0
 _SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200)
 _OUTCOMES: Final = ("completed", "partial", "stopped", "deadline")
 _PROJECT: Final = ("workspace", "project")
+_ATTEMPTS: Final = tuple(verdict for verdict in Verdict if verdict is not Verdict.SKIPPED)
+"""How an attempt may end: who skips a project has not tried it."""
 
 
 def registry(proc: str = "/proc") -> CollectorRegistry:
@@ -128,9 +130,9 @@ class RunMetrics:
             self._durations.labels(outcome)
         for verdict in Verdict:
             self._verdicts.labels(verdict.value)
-            # Jobs that were not asked for were not read, and so are skipped by nobody.
-            if verdict is not Verdict.SKIPPED:
-                self._jobs_verdicts.labels(verdict.value)
+        # Jobs that were not asked for were not read, and so are skipped by nobody.
+        for verdict in _ATTEMPTS:
+            self._jobs_verdicts.labels(verdict.value)
         for table in ("batch_change", "job_change", "observation"):
             self._rows.labels(table)
 
@@ -191,7 +193,9 @@ class LedgerMetrics(Collector):
         """Read it; where it cannot be read, say only that."""
         found = self._found_in_time()
         yield GaugeMetricFamily(
-            "batchledger_ledger_up", "Whether the ledger can be read.", float(found is not None)
+            "batchledger_ledger_up",
+            f"Whether the ledger can be read within {WITHIN_S:g} seconds.",
+            float(found is not None),
         )
         if found is not None:
             yield from _projects(found)
@@ -205,7 +209,7 @@ class LedgerMetrics(Collector):
     def _found_in_time(self) -> Standing | None:
         try:
             return self._found()
-        except (BatchledgerError, SQLAlchemyError, TimeoutError) as error:
+        except (BatchledgerError, SQLAlchemyError, TimeoutError, NoThreadError) as error:
             _log.warning("metrics of the ledger cannot be read", error=type(error).__name__)
             return None
 
@@ -269,19 +273,25 @@ def _projects(found: Standing) -> Iterator[Metric]:
 def _verdicts(found: Standing) -> Iterator[Metric]:
     yield _by_verdict(
         "batchledger_projects_by_verdict",
-        "Followed projects, by how the last attempt to read each ended, in whichever run.",
+        "Followed projects, by how the last attempt to read each ended, in whichever run; a turn that was "
+        "skipped is none.",
         found.verdicts,
+        _ATTEMPTS,
     )
     yield _by_verdict(
         "batchledger_projects_by_jobs_verdict",
-        "Followed projects, by how the last reading of the annotation jobs of each ended.",
+        "Followed projects, by how the last reading of the annotation jobs of each ended; without those at "
+        "which the last attempt failed, because then their jobs are not asked for.",
         found.jobs_verdicts,
+        _ATTEMPTS,
     )
 
 
-def _by_verdict(name: str, documentation: str, counts: Mapping[str, int]) -> GaugeMetricFamily:
+def _by_verdict(
+    name: str, documentation: str, counts: Mapping[str, int], verdicts: Iterable[Verdict]
+) -> GaugeMetricFamily:
     family = GaugeMetricFamily(name, documentation, labels=("verdict",))
-    for verdict in Verdict:
+    for verdict in verdicts:
         family.add_metric((verdict.value,), counts.get(verdict.value, 0))
     return family
 
@@ -301,4 +311,4 @@ def _last_run(found: Standing) -> Iterator[Metric]:
         (run.ended_at - run.started_at).total_seconds(),
     )
     counts = msgspec.structs.asdict(run)
-    yield _by_verdict("batchledger_last_run_projects", "Projects that it read, by verdict.", counts)
+    yield _by_verdict("batchledger_last_run_projects", "Projects that it read, by verdict.", counts, Verdict)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 
 
+class NoThreadError(Exception):
+    """The system lets no thread be started. Whoever asks later begins anew."""
+
+
 class Patience(Generic[_Answer]):
     """
     Finds an answer in a thread of its own, and gives up waiting for it. Safe to call from several threads.
@@ -35,19 +39,29 @@ class Patience(Generic[_Answer]):
 
         Raises:
             TimeoutError: There is none in time.
+            NoThreadError: It cannot be looked for.
         """
         return self._begun().result(self._within_s)
 
     def _begun(self) -> Future[_Answer]:
         with self._lock:
             if self._going is None or self._going.done():
-                self._going = Future()
-                # Nothing hangs on it, so it must not hold up the end of the process.
-                threading.Thread(target=self._settle, args=(self._going,), daemon=True).start()
+                # Kept only once somebody is at it, or all who ask would wait for what nobody finds.
+                self._going = self._started()
             return self._going
+
+    def _started(self) -> Future[_Answer]:
+        answer: Future[_Answer] = Future()
+        # Nothing hangs on it, so it must not hold up the end of the process.
+        thread = threading.Thread(target=self._settle, args=(answer,), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise NoThreadError(str(error)) from error
+        return answer
 
     def _settle(self, answer: Future[_Answer]) -> None:
         try:
             answer.set_result(self._find())
-        except Exception as error:  # noqa: BLE001 - who waits for it is told.
+        except BaseException as error:  # noqa: BLE001 - who waits for it is told, whatever it is.
             answer.set_exception(error)

@@ -22,7 +22,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     The followed projects, the first of them by name, and the latest run that ended.
 
     `verdicts` and `jobs_verdicts` count all of them by how the last attempt at each ended, of whichever run.
-    One that was never tried, or whose jobs are not to be read, is in none.
+    One that was never tried is in none; neither is one whose jobs are not to be read, or were not because the
+    batches failed.
     """
 
     total: int
@@ -98,26 +99,14 @@ def _counted(ends: Iterable[tuple[str | None, int]]) -> Counter[str]:
     return counts
 
 
-# Who skips a project has not tried it, so what counts is the attempt before: that of the run that held it, a
-# day ago at most.
+# Jobs are asked for only where the batches could be read: of a project that fails nobody knows how they are.
 _ENDS: Final = """
 SELECT
-    coalesce(tried.verdict, project.last_verdict) AS last_verdict,
-    project.jobs_verdict,
+    last_verdict,
+    CASE WHEN last_verdict IS DISTINCT FROM 'failed' THEN jobs_verdict END AS jobs_verdict,
     count(*) AS projects
 FROM analytics.project
-LEFT JOIN LATERAL (
-    SELECT observation.verdict
-    FROM analytics.observation
-    WHERE project.last_verdict = 'skipped'
-        AND observation.workspace = project.workspace
-        AND observation.project = project.project
-        AND observation.observed_at > project.last_attempt_at - INTERVAL '1 day'
-        AND observation.verdict <> 'skipped'
-    ORDER BY observation.observed_at DESC
-    LIMIT 1
-) AS tried ON TRUE
-WHERE project.is_tracked
+WHERE is_tracked
 GROUP BY
     1,
     2

@@ -222,9 +222,9 @@ def test_every_alert_leads_to_the_panel_that_shows_it() -> None:
         "A project was never read": ["Freshness"],
         "What is told of jobs is older than promised": ["Freshness"],
         "A project fails": ["What failed or was not believed"],
-        "A loss is not believed": ["What failed or was not believed"],
+        "An answer is not believed": ["What failed or was not believed"],
         "The jobs of a project fail": ["What failed or was not believed"],
-        "A loss of jobs is not believed": ["What failed or was not believed"],
+        "An answer about jobs is not believed": ["What failed or was not believed"],
         "No run": ["Runs"],
         "The books do not balance": ["Broken invariants"],
     }

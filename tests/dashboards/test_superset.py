@@ -105,16 +105,24 @@ def test_a_project_whose_jobs_alone_could_not_be_read_is_not_trusted(
 
 def test_the_benchmark_times_what_superset_asks(visitor: Visitor, superset: Superset) -> None:
     """If not, the file is written anew: look at the difference, and keep it."""
+    seen = _seen_on_one_day(visitor, superset)
+    known = queries.FILE.read_text(encoding="utf-8")
+    queries.FILE.write_text(seen, encoding="utf-8")
+    assert seen == known
+
+
+def _seen_on_one_day(visitor: Visitor, superset: Superset) -> str:
+    """Look at all of it, once more if it was midnight meanwhile: queries have dates, and the file has not."""
+    began_on = datetime.now(UTC).date()
     asked = [
         one
         for name in sorted(DASHBOARDS)
         for chosen in ("", *queries.CHOSEN)
         for one in _asked(visitor.look(name, _choice(chosen)), superset.charts(), chosen)
     ]
-    seen = queries.written(asked, datetime.now(UTC).date())
-    known = queries.FILE.read_text(encoding="utf-8")
-    queries.FILE.write_text(seen, encoding="utf-8")
-    assert seen == known
+    if datetime.now(UTC).date() != began_on:
+        return _seen_on_one_day(visitor, superset)
+    return queries.written(asked, began_on)
 
 
 def _choice(chosen: str) -> dict[str, str]:

@@ -195,7 +195,7 @@ def test_every_alert_has_an_answer_that_is_one_number_for_each_label(told: str, 
 
 def test_an_alert_says_which_project_is_late_fails_is_suspect_or_was_never_read(told: str) -> None:
     assert _alarmed(told, "Numbers are older than promised") == []
-    assert _alarmed(told, "A loss is not believed") == [("acme", "drones")]
+    assert _alarmed(told, "An answer is not believed") == [("acme", "drones")]
     with psycopg.connect(as_owner(told)) as connection:
         connection.execute("UPDATE ledger.project SET max_age_s = 1")
         late = connection.execute(_asked("Numbers are older than promised")).fetchall()
@@ -266,8 +266,41 @@ def test_alerts_and_panels_tell_of_jobs_that_are_not_believed(hours: Hours) -> N
     hours.run()
     hours.run(only=(Slug("acme", "drones"),))
 
-    assert "A loss of jobs is not believed" in hours.alarms()
+    assert "An answer about jobs is not believed" in hours.alarms()
     assert (hours.counted("Failed last time"), hours.counted("Suspect")) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "alert"),
+    [
+        (Fault.status(500), "The jobs of a project fail"),
+        (Fault.literal('{"jobs": []}'), "An answer about jobs is not believed"),
+    ],
+)
+def test_alerts_of_jobs_end_while_the_batches_fail_and_nobody_asks_for_them(
+    hours: Hours, answer: Fault, alert: str
+) -> None:
+    for _ in range(4):
+        hours.run()
+    hours.source.faults.add(answer, path="/acme/cars/jobs")
+    hours.run()
+    assert hours.alarms() == {alert}
+
+    hours.run("/acme/cars/batches")
+    assert hours.alarms() == {"A project fails"}
+
+
+def test_a_project_whose_jobs_were_never_read_is_among_the_stalest(hours: Hours) -> None:
+    for _ in range(2):
+        hours.run("/acme/cars/jobs")
+    hours.run("/acme/cars/jobs", only=(Slug("acme", "cars"),))
+
+    (question,) = [one for one in questions_of_panels() if one.place.endswith(": Freshness")]
+    names, rows = _ask(hours.uri, question, Sight(ANYTHING))
+    cars, drones = [dict(zip(names, row, strict=True)) for row in rows]
+    assert (cars["project"], drones["project"]) == ("cars", "drones")
+    assert cars["age"] < drones["age"]
+    assert (cars["jobs"], cars["age of jobs"]) == ("failed", None)
 
 
 def test_an_alert_of_a_late_project_leaves_its_jobs_out_and_says_how_old_the_numbers_are(
@@ -340,11 +373,21 @@ def _asked(title: str) -> bytes:
 
 def test_only_the_analysts_views_are_asked() -> None:
     asked = [*questions_of_panels(), *questions_of_variables(), *questions_of_alerts()]
-    named = [re.findall(r"(?<!EPOCH )\b(?:FROM|JOIN)\s+(?!LATERAL\b)([\w.]+)", one.sql) for one in asked]
+    named = [_named(one.sql) for one in asked]
 
     assert len(asked) > 30
     assert [one.place for one, names in zip(asked, named, strict=True) if not names] == []
     assert {name.partition(".")[0] for names in named for name in names} == {"analytics"}
+
+
+def _named(sql: str) -> list[str]:
+    """Return the views and functions that are read; what LATERAL is put before may be either, or a query."""
+    return re.findall(r"(?<!EPOCH )\b(?:FROM|JOIN)\s+(?:LATERAL\b\s*)?+([\w.]+)", sql)
+
+
+def test_no_view_and_no_function_is_overlooked() -> None:
+    sql = "FROM one.a CROSS JOIN LATERAL two.f(a.b) JOIN LATERAL (SELECT 1 FROM three.c) JOIN lateral_d"
+    assert _named(sql) == ["one.a", "two.f", "three.c", "lateral_d"]
 
 
 def _ask(uri: str, question: Question, sight: Sight) -> tuple[list[str], list[tuple[Any, ...]]]:

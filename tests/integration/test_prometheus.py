@@ -18,6 +18,7 @@ from etl.simulator import Fault
 from etl.web.metrics import LedgerMetrics, RunMetrics, registry
 from etl.web.reader import Reader
 from etl.web.site import Scheduler
+from tests import grafana
 from tests.worlds import FakeClock, WorldSource, a_run, a_world
 
 if TYPE_CHECKING:
@@ -91,6 +92,20 @@ def test_every_alert_is_tried_by_promtool_and_documented() -> None:
 
     assert tried == {alert["alert"] for alert in ALERTS}
     assert [name for name in tried if f"`{name}`" not in page] == []
+
+
+def test_grafana_waits_as_long_as_prometheus_before_it_tells_the_same() -> None:
+    waits = {alert["alert"]: alert["for"] for alert in ALERTS}
+    of_grafana = {_camel(rule["uid"]): rule["for"] for rule in grafana.rules()}
+    same = waits.keys() & of_grafana.keys()
+
+    assert {"BatchledgerStale", "BatchledgerJobsStale", "BatchledgerNoRun"} < same
+    assert len(same) == 8
+    assert {name: waits[name] for name in same} == {name: of_grafana[name] for name in same}
+
+
+def _camel(uid: str) -> str:
+    return "".join(map(str.capitalize, uid.split("-")))
 
 
 def test_what_is_scraped_is_where_the_page_is_by_default() -> None:

@@ -40,3 +40,11 @@ def test_what_goes_wrong_is_told_to_who_waits() -> None:
 
     with pytest.raises(KeyError, match="nothing of the kind"):
         Patience(find, within_s=5)()
+
+
+def test_who_waits_is_told_as_well_when_finding_it_ends_the_thread() -> None:
+    def find() -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit):
+        Patience(find, within_s=5)()
