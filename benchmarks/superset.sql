@@ -4,18 +4,18 @@
 -- anew if that is something else.
 
 -- Freshness and trust: Age of the numbers
-SELECT MAX(age_s) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
+SELECT MAX(COALESCE(age_s, EXTRACT(EPOCH FROM NOW() - first_seen_at))) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
 FROM analytics.project
 LIMIT 50000;
 
 -- Freshness and trust: Age of the numbers, of a project
-SELECT MAX(age_s) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
+SELECT MAX(COALESCE(age_s, EXTRACT(EPOCH FROM NOW() - first_seen_at))) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
 FROM analytics.project
 WHERE workspace || '/' || project IN ({project})
 LIMIT 50000;
 
 -- Freshness and trust: Age of the numbers, of a workspace
-SELECT MAX(age_s) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
+SELECT MAX(COALESCE(age_s, EXTRACT(EPOCH FROM NOW() - first_seen_at))) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
 FROM analytics.project
 WHERE workspace IN ({workspace})
 LIMIT 50000;
@@ -229,18 +229,18 @@ FROM analytics.project GROUP BY workspace ORDER BY workspace ASC
 LIMIT 1000;
 
 -- Labelling pipeline: Age of the numbers
-SELECT MAX(age_s) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
+SELECT MAX(COALESCE(age_s, EXTRACT(EPOCH FROM NOW() - first_seen_at))) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
 FROM analytics.project
 LIMIT 50000;
 
 -- Labelling pipeline: Age of the numbers, of a project
-SELECT MAX(age_s) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
+SELECT MAX(COALESCE(age_s, EXTRACT(EPOCH FROM NOW() - first_seen_at))) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
 FROM analytics.project
 WHERE workspace || '/' || project IN ({project})
 LIMIT 50000;
 
 -- Labelling pipeline: Age of the numbers, of a workspace
-SELECT MAX(age_s) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
+SELECT MAX(COALESCE(age_s, EXTRACT(EPOCH FROM NOW() - first_seen_at))) FILTER (WHERE is_tracked) / 3600 AS oldest_age_h
 FROM analytics.project
 WHERE workspace IN ({workspace})
 LIMIT 50000;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -86,9 +86,15 @@ def test_a_project_is_not_trusted_for_its_batches_or_for_its_jobs_unless_it_is_p
     assert _computed(reader, "project", "untrusted", {**told, "is_tracked": False}) == 0
 
 
-def test_numbers_do_not_grow_old_while_nobody_asks_for_them(reader: psycopg.Connection) -> None:
-    assert _computed(reader, "project", "oldest_age_h", {"is_tracked": True, "age_s": 7200.0}) == 2
-    assert _computed(reader, "project", "oldest_age_h", {"is_tracked": False, "age_s": 7200.0}) is None
+@pytest.mark.parametrize(
+    ("is_tracked", "age_s", "hours"), [(True, 7200.0, 2), (False, 7200.0, None), (True, None, 5)]
+)
+def test_numbers_grow_old_while_somebody_asks_for_them_and_also_before_there_are_any(
+    reader: psycopg.Connection, *, is_tracked: bool, age_s: float | None, hours: int | None
+) -> None:
+    told = {"is_tracked": is_tracked, "age_s": age_s, "first_seen_at": datetime.now(UTC) - timedelta(hours=5)}
+    found = _computed(reader, "project", "oldest_age_h", told)
+    assert found is None if hours is None else float(found) == pytest.approx(hours, abs=0.1)
 
 
 def _computed(reader: psycopg.Connection, name: str, what: str, told: dict[str, Any]) -> Any:

@@ -103,7 +103,7 @@ COMMENT ON COLUMN analytics.project.num_jobs IS 'Annotation jobs made from those
 COMMENT ON COLUMN analytics.project.last_observed_at IS 'Last trusted observation; NULL: there was none yet. The numbers are as of then.';
 COMMENT ON COLUMN analytics.project.is_tracked IS 'Whether the settings of the last full run asked for it.';
 COMMENT ON COLUMN analytics.project.last_verdict IS 'How the last attempt ended: changed, unchanged (both trusted), suspect, failed; NULL: there was none. A turn that was skipped is none.';
-COMMENT ON COLUMN analytics.project.last_attempt_at IS 'When the last attempt was complete, trusted or not; NULL: there was none.';
+COMMENT ON COLUMN analytics.project.last_attempt_at IS 'When that attempt was complete, trusted or not; NULL: there was none.';
 COMMENT ON COLUMN analytics.project.first_seen_at IS 'When a run first knew of the project.';
 COMMENT ON COLUMN analytics.project.jobs IS 'Annotation jobs that are not gone; NULL: they were never read.';
 COMMENT ON COLUMN analytics.project.job_images IS 'Images in those jobs; NULL: they were never read.';
