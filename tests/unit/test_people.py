@@ -106,6 +106,7 @@ def test_broken_json_keeps_nobody_and_forms_nothing_new(body: str, left: str) ->
     assert omitted(body) == left
 
 
+# A key with the last end is too long to be remembered, and so is judged each time.
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 @pytest.mark.parametrize("end", ["", "s", "_id", "-Name", "_of_all_times" * 9])
 @pytest.mark.parametrize("value", ["7", '"Jane Doe"', '["Jane Doe"]', '{"name":"Jane Doe"}', "null"])
