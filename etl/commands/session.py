@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import msgspec
 
+from etl.commands.plain import plain_lines
 from etl.errors import BatchledgerError
 from etl.log import Redactor, configure
 
@@ -76,7 +77,7 @@ class Session:
 
     def say(self, text: str) -> None:
         """Say something on standard error."""
-        print(self._redact(text), file=sys.stderr, flush=True)  # noqa: T201 - this is how commands talk.
+        print(plain_lines(self._redact(text)), file=sys.stderr, flush=True)  # noqa: T201 - this is how commands talk.
 
     def fail(self, error: Exception) -> int:
         """Say in one line what failed and in a second one what to do; return the exit code."""

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from etl.commands.plain import plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 _PIPE_WIDTH: Final = 100_000
 """Where nobody looks, nothing is cut or wrapped: a line is a record."""
+
+_LONGEST_NAME: Final = 160
+"""Characters of a name on a terminal. The source sets no limit to it; `--json` has it whole."""
 
 COLOURS: Final = {
     "changed": "cyan",
@@ -60,22 +65,28 @@ def table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) 
     Show a table.
 
     A column whose title begins with `>` is one of numbers. One that begins with `=` holds what people copy,
-    and is not folded either.
+    and is not folded either. One that begins with `~` holds names of any length.
     """
     shape = box.SIMPLE_HEAD if out.is_terminal else None
     drawn = Table(box=shape, pad_edge=False, show_edge=False, collapse_padding=out.is_terminal)
     for title in columns:
         drawn.add_column(
-            title.lstrip(">="),
+            title.lstrip(">=~"),
             justify="right" if title.startswith(">") else "left",
             overflow="fold",
             no_wrap=title.startswith((">", "=")),
         )
     for row in rows:
-        drawn.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        drawn.add_row(*(_drawn(out, title, cell) for title, cell in zip(columns, row, strict=True)))
     with out.capture() as captured:
         out.print(drawn)
     raw(out, (line.rstrip() for line in captured.get().splitlines()))
+
+
+def _drawn(out: Console, title: str, cell: Cell) -> Text:
+    if isinstance(cell, Text):
+        return cell
+    return Text(plain(named(out, cell) if title.startswith("~") else cell))
 
 
 def raw(out: Console, lines: Iterable[str]) -> None:
@@ -101,22 +112,28 @@ def _plain(value: object) -> str:
 
 def line(out: Console, text: str) -> None:
     """Write a line that is neither wrapped nor taken for markup."""
-    out.print(Text(text), soft_wrap=True)
+    out.print(Text(plain(text)), soft_wrap=True)
+
+
+def marked(out: Console, word: str, rest: str, style: str | None = None) -> None:
+    """Write a line that begins with a word in the colour of its meaning, unless another style is given."""
+    style = COLOURS.get(word, "") if style is None else style
+    out.print(Text.assemble((plain(word), style), plain(rest)), soft_wrap=True)
 
 
 def fault(out: Console, verdict: str, subject: str, what: str, remedy: str = "") -> None:
     """Say what is not as it should be with whom, and what to do."""
-    out.print(Text.assemble((verdict, COLOURS.get(verdict, "")), f" {subject}: {what}"), soft_wrap=True)
+    marked(out, verdict, f" {subject}: {what}")
     if remedy:
-        out.print(Text(f"  remedy: {remedy}"), soft_wrap=True)
+        line(out, f"  remedy: {remedy}")
 
 
 def problems(err: Console, faults: Iterable[BatchledgerError]) -> None:
     """Show faults that did not end the command."""
     for problem in faults:
-        err.print(Text.assemble(("warning", COLOURS["warning"]), f": {problem}"), soft_wrap=True)
+        marked(err, "warning", f": {problem}")
         if problem.remedy:
-            err.print(Text(f"remedy: {problem.remedy}"), soft_wrap=True)
+            line(err, f"remedy: {problem.remedy}")
 
 
 # Words
@@ -155,9 +172,15 @@ def several(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or f'{one}s'}"
 
 
+def named(out: Console, name: str) -> str:
+    """Cut a name that is long, where it is to fit a terminal."""
+    is_long = out.is_terminal and len(name) > _LONGEST_NAME
+    return f"{name[:_LONGEST_NAME]}…" if is_long else name
+
+
 def coloured(word: str) -> Text:
     """Give a word the colour of its meaning."""
-    return Text(word, style=COLOURS.get(word, ""))
+    return Text(plain(word), style=COLOURS.get(word, ""))
 
 
 _SUSPICIONS: Final = {

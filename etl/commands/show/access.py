@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
+from etl.commands.plain import plain, plain_lines
 from etl.commands.show import COLOURS, moment, number, table
 
 if TYPE_CHECKING:
@@ -41,5 +42,5 @@ def finding(out: Console, found: Finding) -> None:
     """Show one verdict, and the remedy below it where there is one."""
     indent = "\n" + " " * _FINDING_INDENT
     said = found.said if not found.remedy else f"{found.said}\nremedy: {found.remedy}"
-    line = Text.assemble((f"{found.verdict:9}", COLOURS[found.verdict]), f"{found.subject:10}")
-    out.print(line.append(said.replace("\n", indent)), soft_wrap=True)
+    line = Text.assemble((f"{found.verdict:9}", COLOURS[found.verdict]), plain(f"{found.subject:10}"))
+    out.print(line.append(plain_lines(said).replace("\n", indent)), soft_wrap=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
+from etl.commands.plain import operand
 from etl.commands.show import fault, line, moment, number, table
 from etl.records import Verdict
 
@@ -22,7 +22,7 @@ def proposal(out: Console, found: Confirmation) -> None:
         line(out, f"{_slug(found)}: nothing to confirm; each batch is listed, or no look-up denies it.")
         return
     if found.absent:
-        table(out, ("=batch", "was", ">images", ">jobs", "last seen (UTC)", "name"), map(_row, found.absent))
+        table(out, ("=batch", "was", ">images", ">jobs", "last seen (UTC)", "~name"), map(_row, found.absent))
         out.print()
     if found.absent_jobs:
         line(out, f"The list of its annotation jobs lacks {', '.join(found.absent_jobs)}.")
@@ -40,9 +40,7 @@ def outcome(out: Console, found: Confirmation) -> None:
         return
     is_other = found.verdict is Verdict.SUSPECT
     what = "nothing was accepted" + (", for the list is not what it was" if is_other else "")
-    remedy = (
-        f"look again with `batchledger confirm {shlex.quote(_slug(found))}`" if is_other else found.remedy
-    )
+    remedy = f"look again with `batchledger confirm {operand(_slug(found))}`" if is_other else found.remedy
     fault(out, str(found.verdict), _slug(found), f"{what}: {found.trouble}", remedy)
 
 

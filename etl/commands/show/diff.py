@@ -43,7 +43,7 @@ def diff(out: Console, found: Diff) -> None:
 
 def _batches(out: Console, found: Diff) -> None:
     shown = found.batches[:_MOST_ROWS] if out.is_terminal else found.batches
-    table(out, ("change", "=batch", ">before", ">after", ">images", ">jobs", "name"), map(_row, shown))
+    table(out, ("change", "=batch", ">before", ">after", ">images", ">jobs", "~name"), map(_row, shown))
     if len(shown) < len(found.batches):
         line(out, f"... and {len(found.batches) - len(shown)} more; --json has all of them")
 

@@ -33,11 +33,18 @@ def explain(out: Console, found: Explanation | JobExplanation) -> None:
     """Show where a number comes from, step by step."""
     slug = f"{found.workspace}/{found.project}"
     line(out, f"{_one(found).capitalize()} {_id(found)} of {slug} as believed at {moment(found.at)} UTC")
-    for label, told in _steps(found):
+    for label, told in _steps(out, found):
         line(out, f"{label:{_LABEL}}{told}")
     if found.record is not None:
-        raw = found.record.raw
-        line(out, raw[:_MOST_RAW] + " ..." if out.is_terminal and len(raw) > _MOST_RAW else raw)
+        _raw(out, found.record.raw)
+
+
+def _raw(out: Console, record: str) -> None:
+    """Show a record as it came; its own lines are lines."""
+    is_long = out.is_terminal and len(record) > _MOST_RAW
+    shown = f"{record[:_MOST_RAW]} ..." if is_long else record
+    for one in shown.replace("\r\n", "\n").expandtabs().split("\n"):
+        line(out, one)
 
 
 def _one(found: Explanation | JobExplanation) -> str:
@@ -48,8 +55,8 @@ def _id(found: Explanation | JobExplanation) -> str:
     return found.job_id if isinstance(found, JobExplanation) else found.batch_id
 
 
-def _steps(found: Explanation | JobExplanation) -> Iterator[tuple[str, str]]:
-    yield from _value(found)
+def _steps(out: Console, found: Explanation | JobExplanation) -> Iterator[tuple[str, str]]:
+    yield from _value(out, found)
     if found.pending is not None:
         yield from (("pending", told) for told in _pending(found.pending))
     if found.change is not None:
@@ -72,13 +79,13 @@ def _steps(found: Explanation | JobExplanation) -> Iterator[tuple[str, str]]:
         yield "record", _record(found)
 
 
-def _value(found: Explanation | JobExplanation) -> Iterator[tuple[str, str]]:
+def _value(out: Console, found: Explanation | JobExplanation) -> Iterator[tuple[str, str]]:
     then = found.believed
     if then is None:
         yield "value", ABSENT
         return
     if then.images is not None:
-        yield "value", value(then)
+        yield "value", value(out, then)
     yield "known", f"{known(then, found.at, found.gap)} ({around(then)})"
 
 

@@ -93,7 +93,7 @@ def batch_history(out: Console, history: BatchHistory, *, has_plot: bool) -> Non
         states_plot(out, history.states, "images in the batch, state by state")
     rows = _timeline(history)
     if rows:
-        table(out, ("what", "after (UTC)", "by (UTC)", ">images", ">change", ">jobs", "name"), rows)
+        table(out, ("what", "after (UTC)", "by (UTC)", ">images", ">change", ">jobs", "~name"), rows)
     else:
         line(out, "Nothing happened to it in that time, and it was not known of before.")
     if history.jobs:

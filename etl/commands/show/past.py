@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etl.commands.queries.past import JobThen, Stand
-from etl.commands.show import line, moment, number, several, table
+from etl.commands.show import line, moment, named, number, several, table
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,7 +35,7 @@ def past(out: Console, found: Past) -> None:
         line(out, "No batch that is known of was there then.")
         return
     out.print()
-    columns = ("=batch", "knowledge", ">images", ">jobs", "since (UTC)", "name")
+    columns = ("=batch", "knowledge", ">images", ">jobs", "since (UTC)", "~name")
     table(out, columns, map(_row, found.batches))
 
 
@@ -45,7 +45,7 @@ def _batch(out: Console, found: Past) -> None:
         line(out, around(found.totals))
     for batch in found.batches:
         if batch.images is not None:
-            line(out, f"{value(batch)}, so since {moment(batch.changed_at)} UTC")
+            line(out, f"{value(out, batch)}, so since {moment(batch.changed_at)} UTC")
         line(out, known(batch, found.at, found.totals.gap))
         line(out, around(batch))
 
@@ -61,12 +61,13 @@ def _row(batch: BatchThen) -> tuple[Cell, ...]:
     )
 
 
-def value(batch: BatchThen | JobThen) -> str:
+def value(out: Console, batch: BatchThen | JobThen) -> str:
     """Say what a batch, or a job, held, and its name."""
+    name = named(out, batch.name or "without a name")
     if isinstance(batch, JobThen):
-        return _value_of_job(batch)
+        return f"{name}: {_value_of_job(batch)}"
     jobs = "jobs unknown" if batch.num_jobs is None else several(batch.num_jobs, "job")
-    return f"{batch.name or 'without a name'}: {several(batch.images or 0, 'image')}, {jobs}"
+    return f"{name}: {several(batch.images or 0, 'image')}, {jobs}"
 
 
 def _value_of_job(job: JobThen) -> str:
@@ -77,7 +78,7 @@ def _value_of_job(job: JobThen) -> str:
     )
     told = ", ".join((several(job.images or 0, "image"), *done, job.status or "without a status"))
     made = f"; made from batch {job.batch_id}" if job.batch_id else ""
-    return f"{job.name or 'without a name'}: {told}{made}"
+    return f"{told}{made}"
 
 
 def counts(totals: Stand) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.text import Text
 
+from etl.commands.plain import plain
 from etl.commands.show import raw
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _plot(out: Console, bars: Sequence[_Bar], title: str) -> None:
     )
     figure.ruler("y").lim(0, top)
     figure.ruler("y").ticks([0, top // 2, top], [f"{tick} " for tick in (0, top // 2, top)])
-    out.print(Text(title, style="bold"), soft_wrap=True)
+    out.print(Text(plain(title), style="bold"), soft_wrap=True)
     raw(out, (line.rstrip() for line in figure.build().string(colorless=True).splitlines()))
     out.print()
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rich.text import Text
-
-from etl.commands.show import COLOURS, line, several
+from etl.commands.show import COLOURS, line, marked, several
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,14 +23,14 @@ def project(out: Console, found: ProjectReplay) -> None:
     """Show what came of one project."""
     slug = f"{found.workspace}/{found.project}"
     if found.obstacle is not None:
-        _line(out, "not rebuilt", "warning", f"{slug}: {found.obstacle}")
+        marked(out, "not rebuilt", f" {slug}: {found.obstacle}", COLOURS["warning"])
         return
     since = f" since {_instant(found.since)}, before which bodies were dropped" if found.since else ""
     extent = f"{slug}: {several(found.observations, 'answer')}{since}"
     if found.cause is None:
-        _line(out, "same", "ok", extent)
+        marked(out, "same", f" {extent}", COLOURS["ok"])
         return
-    _line(out, "differs", "broken", extent)
+    marked(out, "differs", f" {extent}", COLOURS["broken"])
     for text in _told(found.cause, found.differing):
         line(out, f"  {text}")
 
@@ -50,10 +48,6 @@ def summary(out: Console, found: Replay) -> None:
     line(
         out, f"{told}, {several(found.observations, 'answer')} in {found.took_s:.1f} s ({pace:.0f} a second)."
     )
-
-
-def _line(out: Console, verdict: str, colour: str, told: str) -> None:
-    out.print(Text.assemble((verdict, COLOURS[colour]), f" {told}"), soft_wrap=True)
 
 
 def _told(cause: Cause, differing: dict[str, int]) -> list[str]:

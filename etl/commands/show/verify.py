@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rich.text import Text
-
-from etl.commands.show import COLOURS, line, several
+from etl.commands.show import line, marked, several
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,8 +36,7 @@ def summary(found: Verification) -> str:
 
 
 def _broken(out: Console, broken: Broken) -> None:
-    told = Text.assemble(("broken", COLOURS["broken"]), f" {broken.invariant}: {broken.means}")
-    out.print(told, soft_wrap=True)
+    marked(out, "broken", f" {broken.invariant}: {broken.means}")
     shown = broken.rows[:_MOST_ROWS] if out.is_terminal else broken.rows
     for row in shown:
         line(out, f"  {row.workspace}/{row.project}: {row.detail}")
