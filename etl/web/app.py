@@ -25,7 +25,7 @@ from etl.web import charts
 from etl.web.guards import Limits, OwnNames
 from etl.web.probes import readiness
 from etl.web.reader import told
-from etl.web.reads import ATTENTION, TREND_DAYS, batch_page, overview, project_page
+from etl.web.reads import TREND_DAYS, batch_page, overview, project_page
 from etl.web.words import FILTERS, to_batch, to_project
 
 if TYPE_CHECKING:
@@ -96,7 +96,6 @@ class _Pages:
         self._templates.filters.update(FILTERS)
         self._templates.globals.update(
             version=__version__,
-            attention_limit=ATTENTION,
             to_project=to_project,
             to_batch=to_batch,
             troubles_of=troubles,

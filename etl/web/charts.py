@@ -1,8 +1,9 @@
-"""The numbers of the charts, as the script takes them: seconds and series, None where nobody looked."""
+"""The numbers of the charts, as the script takes them: seconds and series, None where nothing is known."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from datetime import UTC, datetime, time, timedelta
 from itertools import groupby, pairwise
 from operator import itemgetter
@@ -12,6 +13,7 @@ import msgspec
 
 from etl.commands.show import several
 from etl.records import Slug
+from etl.web.reads import Seen
 from etl.web.words import count
 
 if TYPE_CHECKING:
@@ -24,11 +26,16 @@ if TYPE_CHECKING:
 
 
 class Series(msgspec.Struct, frozen=True):
-    """One line, row of bars or row of steps, with a value for each time; None is drawn as nothing."""
+    """
+    One line, row of bars or row of steps, with a value for each time; None is drawn as nothing.
+
+    What `is_downward` has its values negated, so that they stand below the line; it is told without the sign.
+    """
 
     label: str
     kind: str
     values: tuple[int | None, ...]
+    is_downward: bool = False
 
 
 class Chart(msgspec.Struct, frozen=True):
@@ -44,16 +51,17 @@ class Chart(msgspec.Struct, frozen=True):
 
 
 def backlog(days: Sequence[DayRow]) -> Chart:
-    """Draw the backlog at the end of each day; a day that nobody looked at is a hole."""
-    values = tuple(day.images if day.is_observed else None for day in days)
+    """Draw the backlog at the end of each day; a day from which there is nothing to believe is a hole."""
+    values = tuple(day.images if day.is_known else None for day in days)
     return Chart(_times(days), (Series("images not yet assigned", "line", values),))
 
 
 def flow(days: Sequence[DayRow]) -> Chart:
     """Draw what came in above the line and what was assigned below it."""
-    came = tuple(day.intake if day.is_observed else None for day in days)
-    went = tuple(-day.assigned if day.is_observed and day.assigned is not None else None for day in days)
-    return Chart(_times(days), (Series("came in", "bars", came), Series("assigned", "bars", went)))
+    came = tuple(day.intake for day in days)
+    went = tuple(None if day.assigned is None else -day.assigned for day in days)
+    assigned = Series("assigned", "bars", went, is_downward=True)
+    return Chart(_times(days), (Series("came in", "bars", came), assigned))
 
 
 def life(found: BatchPage) -> Chart:
@@ -117,23 +125,22 @@ def trends(days: Iterable[DayRow]) -> dict[Slug, tuple[Trend, Trend]]:
 
 
 def _backlog(days: Sequence[DayRow]) -> Trend:
-    chart = backlog(days)
-    (known, unseen) = _known(chart.series[0])
-    return Trend(chart, f"from {count(known[0])} to {count(known[-1])}{unseen}" if known else "not observed")
+    known = [day.images for day in days if day.is_known]
+    told = f"from {count(known[0])} to {count(days[-1].images)}{_doubts(days)}"
+    return Trend(backlog(days), told if known else "not observed")
 
 
 def _flow(days: Sequence[DayRow]) -> Trend:
-    chart = flow(days)
-    (came, unseen), (went, _) = map(_known, chart.series)
-    told = f"{count(sum(came))} came in, {count(-sum(went))} were assigned{unseen}"
-    return Trend(chart, told if came else "not observed")
+    came, went = sum(day.intake or 0 for day in days), sum(day.assigned or 0 for day in days)
+    told = f"{count(came)} came in, {count(went)} were assigned{_doubts(days)}"
+    return Trend(flow(days), told if any(day.is_known for day in days) else "not observed")
 
 
-def _known(series: Series) -> tuple[list[int], str]:
-    """Return the values of the days that somebody saw, and say how many others there were."""
-    known = [value for value in series.values if value is not None]
-    unseen = len(series.values) - len(known)
-    return known, f", {several(unseen, 'day')} not observed" if unseen else ""
+def _doubts(days: Sequence[DayRow]) -> str:
+    """Say on how many days what was seen is not trusted, and on how many there was nothing."""
+    counts = Counter(day.seen for day in days)
+    told = ((counts[Seen.IN_PART], "not trusted"), (counts[Seen.NOTHING], "not observed"))
+    return "".join(f", {several(number, 'day')} {what}" for number, what in told if number)
 
 
 def _times(days: Sequence[DayRow]) -> tuple[float, ...]:

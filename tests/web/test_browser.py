@@ -98,34 +98,6 @@ def test_the_first_page_shows_what_sql_says(visit: Visit, pages: Pages) -> None:
     ]
 
 
-def test_a_project_shows_its_days_gaps_and_batches_as_sql_says(visit: Visit, pages: Pages) -> None:
-    page = visit.to("/projects/acme/helmets?days=30")
-    page.locator("summary").click()
-
-    days = pages.ask(
-        "SELECT day::text, images, coalesce(intake, 0), coalesce(assigned, 0), is_observed "
-        "FROM analytics.project_daily WHERE project = 'helmets' ORDER BY day DESC LIMIT 30"
-    )
-    shown = [
-        (
-            row[0],
-            number(row[1]),
-            *(0 if one == "\N{EN DASH}" else number(one) for one in row[2:4]),
-            row[5] == "yes",
-        )
-        for row in cells(page, "days")
-    ]
-    assert shown == days
-    assert sum(not is_observed for *_, is_observed in days) >= 6
-    gaps = pages.ask("SELECT reason FROM analytics.gap WHERE project = 'helmets' ORDER BY from_at DESC")
-    assert [(row[2],) for row in cells(page, "gaps")] == gaps
-    batches = pages.ask(
-        "SELECT name, images FROM analytics.batch WHERE project = 'helmets' "
-        "ORDER BY gone_at IS NOT NULL, images DESC, batch_id"
-    )
-    assert [(row[0], number(row[1])) for row in cells(page, "batches")] == batches
-
-
 def test_a_batch_shows_its_life_as_sql_says(visit: Visit, pages: Pages) -> None:
     ((batch_id,),) = pages.ask(
         "SELECT batch_id FROM analytics.batch_change WHERE project = 'helmets' "

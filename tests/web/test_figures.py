@@ -28,6 +28,7 @@ PROJECTS: Final = ("cars", "drones", "helmets", "parcels", "potholes")
 NONE: Final = "\N{EN DASH}"
 MINUS: Final = "\N{MINUS SIGN}"
 THIN: Final = "\N{NARROW NO-BREAK SPACE}"
+APART: Final = " (batches and jobs were not seen together)"
 TRIES: Final = 5
 
 Rows = list[list[str]]
@@ -67,6 +68,12 @@ READ: Final = """() => {
       ({ plot }) => ({ labels: plot.series.map((one) => one.label), data: plot.data })),
   };
 }"""
+
+
+LEGENDS: Final = """all => all.map(({ plot }) => plot.data[0].map((_at, place) => {
+  plot.setLegend({ idx: place });
+  return [...plot.root.querySelectorAll(".u-legend .u-value")].map((value) => value.textContent);
+}))"""
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +213,7 @@ def age(age: timedelta | None, promised: timedelta | None) -> str:
 
 
 def test_the_first_page_shows_the_totals_of_what_is_followed(page: Page, pages: Pages) -> None:
-    names = ["Projects", "Images not yet assigned", "Batches", "Last trusted reading"]
+    names = ["Followed projects", "Images not yet assigned", "Batches", "Last trusted reading"]
 
     def said() -> list[tuple[str, str]]:
         (row,) = pages.ask(
@@ -225,7 +232,7 @@ def test_the_first_page_shows_each_project(page: Page, pages: Pages) -> None:
             f"SELECT workspace || '/' || project, {STATE}, {AGES}, images, batches, "
             "kept_1d, kept_7d, kept_30d, last_verdict "
             "FROM analytics.project JOIN analytics.freshness USING (workspace, project) "
-            "ORDER BY freshness.is_kept IS DISTINCT FROM FALSE, project"
+            "ORDER BY workspace, project"
         )
         return [PROJECT, *([*row[:2], age(*row[2:4]), *map(told, row[4:])] for row in rows)]
 
@@ -318,7 +325,7 @@ def figures_of(pages: Pages, project: str) -> dict[str, str]:
         "(SELECT count(*) FROM analytics.batch AS one WHERE one.project = project.project "
         "AND one.missing_since IS NOT NULL AND one.gone_at IS NULL), "
         f"{AGES}, project.last_observed_at, "
-        "ARRAY[kept_1d, kept_7d, kept_30d], images, batches, num_jobs, size, annotated, "
+        "ARRAY[kept_1d, kept_7d, kept_30d], images, batches, num_jobs, size, project.is_in_step, annotated, "
         "ARRAY[approved, rejected], project.jobs_observed_at, end_early, end_likely, end_late "
         "FROM analytics.project JOIN analytics.freshness USING (workspace, project) "
         "LEFT JOIN analytics.forecast USING (workspace, project) WHERE project.project = %s",
@@ -326,7 +333,9 @@ def figures_of(pages: Pages, project: str) -> dict[str, str]:
     )
     (is_aged, promised, seen_at, kept, images, batches, num_jobs, *of_jobs, early, likely, late) = values
     found = {"Images not yet assigned": images, "Batches": batches, "Annotation jobs": num_jobs}
+    size, is_in_step, *of_jobs = of_jobs
     if jobs is not None:
+        of_jobs = [told(size) + ("" if is_in_step else APART), *of_jobs]
         names = ("Images in batches and jobs", "Annotated", "Approved, rejected", "Jobs last read")
         found |= dict(zip(names, of_jobs, strict=True))
     if likely is not None:
@@ -357,7 +366,7 @@ def test_a_project_shows_its_state_its_gaps_and_its_batches(page: Page, pages: P
             "SELECT name, images, num_jobs, uploaded_at, changed_at, "
             "CASE WHEN gone_at IS NOT NULL THEN 'gone' WHEN missing_since IS NOT NULL THEN 'missing' "
             "ELSE 'there' END FROM analytics.batch WHERE project = %s "
-            "ORDER BY gone_at IS NOT NULL, images DESC, batch_id",
+            "ORDER BY uploaded_at DESC, batch_id DESC",
             project,
         )
         found = gaps(pages, f"project = '{project}' ORDER BY from_at DESC")
@@ -379,31 +388,48 @@ def gaps(pages: Pages, chosen: str) -> Rows | None:
     return table(GAP, rows) if rows else None
 
 
-@pytest.mark.parametrize("days", DAYS)
-def test_a_project_draws_and_lists_its_days(page: Page, pages: Pages, days: int) -> None:
+@pytest.mark.parametrize(("project", "days"), [*(("helmets", days) for days in DAYS), ("cars", DAYS[0])])
+def test_a_project_draws_and_lists_its_days(page: Page, pages: Pages, project: str, days: int) -> None:
     def shown() -> tuple[list[Drawn], Rows]:
-        found = read(page, pages, f"/projects/acme/helmets?days={days}")
+        found = read(page, pages, f"/projects/acme/{project}?days={days}")
         return found.charts, found.tables["days"]
 
     def said() -> tuple[list[Drawn], Rows]:
         rows = pages.ask(
             "SELECT day, images, intake, assigned, annotated_work, "
-            "CASE WHEN is_observed THEN 'yes' ELSE 'no, carried from before' END "
-            "FROM analytics.project_daily WHERE project = 'helmets' ORDER BY day DESC LIMIT %s",
+            "CASE WHEN is_observed THEN 'yes' WHEN intake IS NULL THEN 'no, carried from before' "
+            "ELSE 'not trusted, but for what was new' END "
+            "FROM analytics.project_daily WHERE project = %s ORDER BY day DESC LIMIT %s",
+            project,
             days,
         )
-        return trends(pages, "helmets", days), table(DAY, rows)
+        return trends(pages, project, days), table(DAY, rows)
 
     compare(shown, said)
     assert len(said()[1]) == 1 + min(days, uneven.DAYS)
+    if project == "cars":
+        assert [row[2] for row in said()[1] if row[5].startswith("not trusted")].count("613") == 1
+
+
+def test_a_chart_tells_of_each_day_what_the_table_tells(page: Page, pages: Pages) -> None:
+    days = read(page, pages, "/projects/acme/helmets?days=30").tables["days"][1:]
+    backlog, flow = page.locator(".chart").evaluate_all(LEGENDS)
+    legends = [[*line[:2], *other[1:]] for line, other in zip(backlog, flow, strict=True)][::-1]
+    axis = page.locator(".chart").nth(1).evaluate("one => one.plot.axes[1]._values")
+    for row, legend in zip(days, legends, strict=True):
+        # A hole has a number in the table alone, that of the day before.
+        assert legend == [row[0], NONE if row[5].startswith("no,") else row[1], *row[2:4]]
+    assert sum(row[3] not in (NONE, "0") for row in days) > 10
+    assert axis[0] != "0"
+    assert [text for text in axis if text.startswith("-")] == []
 
 
 def trends(pages: Pages, project: str, days: int) -> list[Drawn]:
-    """Ask for the last days of a project, as its two charts have them: at noon, and none that nobody saw."""
+    """Ask for the last days of a project, as its charts have them: at noon, and nothing carried."""
     rows = pages.ask(
         "SELECT extract(EPOCH FROM (day + TIME '12:00') AT TIME ZONE 'UTC')::float, "
-        "CASE WHEN is_observed THEN images END, CASE WHEN is_observed THEN intake END, "
-        "CASE WHEN is_observed THEN -assigned END FROM analytics.project_daily "
+        "CASE WHEN is_observed OR images_delta <> 0 THEN images END, intake, -assigned "
+        "FROM analytics.project_daily "
         "WHERE project = %s AND day > (now() AT TIME ZONE 'UTC')::date - %s ORDER BY day",
         project,
         days,
@@ -446,14 +472,19 @@ def figures_of_batch(pages: Pages, batch_id: str) -> dict[str, str]:
     counts = ("Images not yet assigned", "Annotation jobs", "Uploaded", "First seen", "Last seen")
     found |= dict(zip(counts, row[3:], strict=True))
     progress = pages.ask(
-        "SELECT size, ARRAY[share_assigned, share_annotated], ARRAY[share_approved, share_rejected], "
+        "SELECT size, is_in_step, ARRAY[share_assigned, share_annotated], "
+        "ARRAY[share_approved, share_rejected], "
         "first_job_at, assigned_by, completed_by FROM analytics.batch_progress "
         "JOIN analytics.batch_lead_time USING (workspace, project, batch_id) WHERE batch_id = %s",
         batch_id,
     )
     shares = ("Images in it and in its jobs", "Assigned, annotated", "Approved, rejected")
     times = ("First job", "All assigned by", "All jobs complete by")
-    found |= dict(zip((*shares, *times), progress[0], strict=True)) if progress else {}
+    if progress:
+        ((size, is_in_step, *others),) = progress
+        found |= dict(
+            zip((*shares, *times), [told(size) + ("" if is_in_step else APART), *others], strict=True)
+        )
     return {name: told(value) for name, value in found.items()}
 
 

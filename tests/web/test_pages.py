@@ -12,6 +12,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from threading import Event
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
@@ -22,7 +23,7 @@ import requests
 from etl.commands.show import several
 from etl.database import engine, head
 from etl.records import Slug
-from etl.selection import Promise
+from etl.selection import Promise, ReadJobs
 from etl.settings import DatabaseSettings, WebSettings
 from etl.simulator.faults import Fault
 from etl.simulator.world import World
@@ -30,7 +31,7 @@ from etl.store import PostgresLedger
 from etl.web.connections import HEAD_S
 from etl.web.guards import HEADERS, is_own
 from etl.web.reader import Reader
-from etl.web.reads import GAPS, JOBS, NAME, PROJECTS, overview
+from etl.web.reads import ATTENTION, BATCHES, GAPS, JOBS, NAME, PROJECTS, overview
 from etl.web.site import Scheduler
 from etl.web.words import count, to_batch, to_project
 from tests.logins import as_owner, as_reader
@@ -40,6 +41,7 @@ from tests.worlds import FakeClock, WorldSource, a_run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from etl.records import Answer
     from tests.web.conftest import Pages
 
 NOWHERE: Final = "postgresql://analyst:canary-word@127.0.0.1:1/ledger"
@@ -269,22 +271,137 @@ def test_commands_are_offered_as_a_shell_takes_them(database: str) -> None:
 
 def test_what_the_small_charts_show_is_told_in_words(pages: Pages) -> None:
     rows = pages.ask(
-        "SELECT array_agg(images ORDER BY day) FILTER (WHERE is_observed), "
-        "sum(intake) FILTER (WHERE is_observed), sum(assigned) FILTER (WHERE is_observed), "
-        "count(*) FILTER (WHERE NOT is_observed) FROM analytics.project_daily GROUP BY project"
+        "SELECT array_agg(daily.images ORDER BY day), any_value(project.images), sum(intake), sum(assigned), "
+        "count(*) FILTER (WHERE intake IS NULL) FROM analytics.project_daily AS daily "
+        "JOIN analytics.project USING (workspace, project) GROUP BY project.project"
     )
 
     told = re.findall(r'<span class="aside">([^<]*)</span>', get(pages, "/?find=acme").text)
     said = [
         f"{text}, {several(unseen, 'day')} not observed"
-        for images, came, went, unseen in rows
+        for images, now, came, went, unseen in rows
         for text in (
-            f"from {count(images[0])} to {count(images[-1])}",
+            f"from {count(images[0])} to {count(now)}",
             f"{count(came)} came in, {count(went)} were assigned",
         )
     ]
     assert sorted(told) == sorted(said)
     assert min(unseen for *_, unseen in rows) >= len(range(8, 14))
+
+
+def test_what_a_suspect_answer_showed_is_drawn_and_told_as_sql_has_it(database: str) -> None:
+    now = datetime.now(UTC)
+    world, clock = World.seeded(1, projects=1, batches_per_project=0), FakeClock(now - timedelta(days=2))
+    source, connections = WorldSource(world, clock), engine(database)
+    ledger = PostgresLedger(connections, host="here", version="test")
+    for nth in range(10):
+        world.project("acme/cars").upload(images=20 + 2 * nth, at=clock.at - timedelta(hours=nth))
+    a_run(ledger, [source], clock)
+    clock.at = now
+    new = '{"batches": [{"id": "new", "name": "new", "images": 500, "numJobs": 0}]}'
+    source.faults.add(Fault.literal(new), path="/acme/cars/batches")
+    a_run(ledger, [source], clock)
+    connections.dispose()
+    with pages_of(database) as pages:
+        first, project = (get(pages, path).text for path in ("/", "/projects/acme/cars"))
+        said = pages.ask("SELECT images, intake, is_observed FROM analytics.project_daily ORDER BY day")
+
+    assert said == [(290, 0, True), (290, None, False), (790, 500, False)]
+    assert re.findall(r'<span class="aside">([^<]*)</span>', first) == [
+        "from 290 to 790, 1 day not trusted, 1 day not observed",
+        "500 came in, 0 were assigned, 1 day not trusted, 1 day not observed",
+    ]
+    drawn = [json.loads(unescape(one)) for one in re.findall('data-chart="([^"]+)"', project)]
+    assert [one["values"] for chart in drawn for one in chart["series"]] == [
+        [290, None, 790],
+        [0, None, 500],
+        [0, None, 0],
+    ]
+    listed = project.partition('aria-labelledby="days"')[2].partition("</section>")[0]
+    assert re.findall(r"<td>([^<]*)</td></tr>", listed) == [
+        "not trusted, but for what was new",
+        "no, carried from before",
+        "yes",
+    ]
+
+
+def test_what_needs_attention_is_cut_only_if_there_is_more(database: str) -> None:
+    clock = FakeClock(datetime.now(UTC))
+    world = World.seeded(1, projects=ATTENTION + 1, batches_per_project=1)
+    source, connections = WorldSource(world, clock), engine(database)
+    ledger, slugs = PostgresLedger(connections, host="here", version="test"), sorted(world.projects)
+    found = list[tuple[int, list[str]]]()
+    with pages_of(database) as pages:
+        for failing in (slugs[: ATTENTION - 1], slugs[ATTENTION - 1 : ATTENTION], slugs[ATTENTION:]):
+            for slug in failing:
+                source.faults.add(Fault.status(500), path=f"/{slug}/batches", times=None)
+            a_run(ledger, [source], clock)
+            clock.move(minutes=1)
+            found.append(_told_of_attention(get(pages, "/").text))
+    connections.dispose()
+
+    rest = "Only the first 50. <code>batchledger status</code> lists all."
+    assert [(listed, said) for listed, said in found] == [(49, []), (50, []), (50, [rest])]
+
+
+def _told_of_attention(body: str) -> tuple[int, list[str]]:
+    """Count what needs attention, and return what is said of the others."""
+    listed = body.partition('aria-labelledby="attention"')[2].partition("</section>")[0]
+    return listed.count("<h3>"), re.findall(r'<p class="quiet">(Only .*)</p>', listed)
+
+
+def test_what_needs_attention_has_the_worst_first_whatever_its_name(database: str) -> None:
+    now = datetime.now(UTC)
+    world, clock = World.seeded(1, projects=6, batches_per_project=2), FakeClock(now - timedelta(hours=5))
+    source, connections = WorldSource(world, clock), engine(database)
+    ledger = PostgresLedger(connections, host="here", version="test")
+    well, failed, suspect, late, unread, old = sorted(world.projects)
+    promise = Promise(2 * 3600, [(slug, 0) for slug in (failed, suspect, unread)])
+    source.faults.add(Fault.status(500), path=f"/{unread}/batches", times=None)
+    source.faults.add(Fault.status(500), path=f"/{late}/jobs", times=None)
+    a_run(ledger, [source], clock, promise=promise, read_jobs=ReadJobs.ALWAYS)
+    clock.at = now
+    source.faults.add(Fault.literal('{"batches": []}'), path=f"/{suspect}/batches")
+    for slug in (failed, old):
+        source.faults.add(Fault.status(500), path=f"/{slug}/batches")
+    a_run(ledger, [source], clock, promise=promise, read_jobs=ReadJobs.ALWAYS)
+    connections.dispose()
+    with pages_of(database) as pages:
+        listed = re.findall('<h3><a href="/projects/([^"]+)">', get(pages, "/").text)
+
+    assert listed == [old, unread, late, suspect, failed]
+    assert well not in listed
+
+
+def test_a_project_that_was_never_read_is_not_said_to_be_trusted(database: str) -> None:
+    clock = FakeClock(datetime.now(UTC))
+    source, connections = _ListingSource(World.seeded(1, projects=1), clock), engine(database)
+    ledger = PostgresLedger(connections, host="here", version="test")
+    found = list[tuple[object, bool, bool]]()
+    with pages_of(database) as pages:
+        for stop in (source.listed, Event()):
+            a_run(ledger, [source], clock, stop=stop)
+            clock.move(minutes=1)
+            ((verdict,),) = pages.ask("SELECT last_verdict FROM analytics.project")
+            body = get(pages, "/").text
+            is_said_to_be_trusted = "the last reading of every project is trusted" in body
+            found.append((verdict, is_said_to_be_trusted, "<p>Nothing has been read of it yet." in body))
+    connections.dispose()
+
+    assert found == [(None, False, True), ("changed", True, False)]
+
+
+class _ListingSource(WorldSource):
+    """A source that says when it has listed the projects of a workspace, and told nothing of them yet."""
+
+    def __init__(self, world: World, clock: FakeClock) -> None:
+        super().__init__(world, clock)
+        self.listed = Event()
+
+    def workspace(self, workspace: str, *, until: float) -> Answer:
+        answer = super().workspace(workspace, until=until)
+        self.listed.set()
+        return answer
 
 
 def test_only_what_is_looked_for_is_listed(pages: Pages) -> None:
@@ -327,7 +444,7 @@ def test_a_project_of_a_long_name_and_type_is_told_in_a_page_of_a_bounded_length
     assert f'<bdi class="name">{"n" * NAME}…</bdi>, <bdi class="name">{kind}…</bdi>' in bodies[1]
 
 
-def test_many_projects_are_shown_page_by_page_and_the_worst_of_each_first(database: str) -> None:
+def test_many_projects_are_shown_page_by_page_by_name(database: str) -> None:
     now = datetime.now(UTC)
     world, clock = World.seeded(1, projects=PROJECTS + 2, batches_per_project=1), FakeClock(now)
     source, connections = WorldSource(world, clock), engine(database)
@@ -343,8 +460,7 @@ def test_many_projects_are_shown_page_by_page_and_the_worst_of_each_first(databa
 
     listed = [re.findall(r'<th scope="row"><a href="/projects/([^"]+)"', body) for body in bodies]
     assert list(map(len, listed)) == [PROJECTS, 2]
-    assert listed[1][0] == late
-    assert sorted(listed[0] + listed[1]) == sorted(world.projects)
+    assert listed[0] + listed[1] == sorted(world.projects)
     assert [("Next page" in body, "Previous page" in body) for body in bodies] == [
         (True, False),
         (False, True),
@@ -459,6 +575,49 @@ def _told_of_jobs(body: str) -> tuple[list[list[str]], list[str]]:
     rows = [re.findall("<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL) for row in listed.split("<tr>")[2:]]
     cells = [[unescape(re.sub("<[^>]*>", "", cell)).strip() for cell in row] for row in rows]
     return cells, re.findall(r'<p class="quiet">(Only .*)</p>', listed)
+
+
+def test_a_batch_that_grows_between_two_pages_is_on_one_of_them(database: str) -> None:
+    now = datetime.now(UTC)
+    world, clock = World.seeded(1, projects=1, batches_per_project=0), FakeClock(now)
+    source, connections = WorldSource(world, clock), engine(database)
+    ledger, project = PostgresLedger(connections, host="here", version="test"), world.project("acme/cars")
+    batches = [project.upload(images=9 + n, at=now - timedelta(hours=n)).id for n in range(BATCHES + 5)]
+    listed = list[str]()
+    with pages_of(database) as pages:
+        for page in (1, 2):
+            a_run(ledger, [source], clock)
+            body = get(pages, f"/projects/acme/cars?page={page}").text
+            listed += re.findall(r'<a href="/projects/acme/cars/batches/([^"]+)"', body)
+            project.append(batches[0], images=1000)
+            project.append(batches[-1], images=2000)
+    connections.dispose()
+
+    assert listed == [quote(name) for name in batches]
+
+
+def test_what_is_not_seen_together_is_said_so_beside_its_sum(database: str) -> None:
+    now = datetime.now(UTC)
+    world, clock = World.seeded(1, projects=1, batches_per_project=0), FakeClock(now - timedelta(hours=2))
+    source, connections = WorldSource(world, clock), engine(database)
+    ledger, project = PostgresLedger(connections, host="here", version="test"), world.project("acme/cars")
+    batch = project.upload(images=90, at=clock.at)
+    project.assign(batch.id, images=30, at=clock.at)
+    said = list[list[int]]()
+    with pages_of(database) as pages:
+        for _turn in range(2):
+            a_run(ledger, [source], clock)
+            clock.at = now
+            paths = ("/projects/acme/cars", f"/projects/acme/cars/batches/{quote(batch.id)}")
+            bodies = [get(pages, path).text for path in paths]
+            said.append([body.count("(batches and jobs were not seen together)") for body in bodies])
+            project.assign(batch.id, images=20, at=clock.at)
+            source.faults.add(Fault.status(500), path="/acme/cars/jobs")
+        sizes = pages.ask("SELECT size, is_in_step FROM analytics.project")
+    connections.dispose()
+
+    assert said == [[0, 0], [1, 1]]
+    assert sizes == [(70, False)]
 
 
 def test_beyond_the_last_page_there_is_a_way_back(pages: Pages) -> None:

@@ -29,6 +29,7 @@ _STOPPED: Final = 31
 _LEASES: Final = {29: 0, 33: 9999}
 _PAUSED_FROM: Final = 30
 _DISBELIEVED_FROM: Final = 32
+_DISBELIEVED: Final = '{"batches": [{"id": "new", "name": "new", "images": 613, "numJobs": 0}]}'
 _LAST: Final = DAYS - 1
 _HOUR_S: Final = 3600
 _PROMISE: Final = Promise(
@@ -55,8 +56,8 @@ def tell(uri: str) -> None:
     Write 34 days of five projects.
 
     All of helmets is worked on, and every figure of it is known: some batches are done, one is gone and one
-    is missing. Of cars the last lists were empty, drones is paused, parcels could never be read, and nothing
-    is promised of potholes, whose jobs could not be read in the end.
+    is missing. Of cars the last lists had but one batch, a new one; drones is paused, parcels could never be
+    read, and nothing is promised of potholes, whose jobs could not be read in the end.
     """
     start = datetime.now(UTC) - timedelta(days=_LAST, minutes=50)
     world, clock = World.seeded(3, projects=5, batches_per_project=4, start=start), _SlowClock(start)
@@ -93,7 +94,7 @@ def _go_wrong(source: WorldSource, helmets: _Helmets, day: int) -> None:
     if day in (23, 24):
         faults.add(Fault.status(500), path="/acme/drones/batches")
     if day >= _DISBELIEVED_FROM:
-        faults.add(Fault.literal('{"batches": []}'), path="/acme/cars/batches")
+        faults.add(Fault.literal(_DISBELIEVED), path="/acme/cars/batches")
     if day == _LAST:
         faults.add(Fault.status(500), path="/acme/potholes/jobs")
         faults.add(Fault.status(503), path=f"/acme/helmets/batches/{helmets.lost}", times=None)

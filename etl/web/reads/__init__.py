@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from etl.web.reads.batch import BatchPage, batch_page
-from etl.web.reads.bounds import ATTENTION, GAPS, JOBS, NAME, PROJECTS, RUNS, TREND_DAYS
-from etl.web.reads.days import DayRow
+from etl.web.reads.bounds import ATTENTION, BATCHES, GAPS, JOBS, NAME, PROJECTS, RUNS, TREND_DAYS
+from etl.web.reads.days import DayRow, Seen
 from etl.web.reads.first import overview
 from etl.web.reads.project import project_page
 from etl.web.reads.schema import revision
 
 __all__ = [
     "ATTENTION",
+    "BATCHES",
     "GAPS",
     "JOBS",
     "NAME",
@@ -19,6 +20,7 @@ __all__ = [
     "TREND_DAYS",
     "BatchPage",
     "DayRow",
+    "Seen",
     "batch_page",
     "overview",
     "project_page",

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a batch is by its jobs, and when it came there; None: they do not say, or it is not there."""
+    """
+    How far a batch is by its jobs, and when it came there; None: they do not say, or it is not there.
+
+    Where `is_in_step` is false, `size` adds up the batch and its jobs at different times.
+    """
 
     size: int | None
+    is_in_step: bool | None
     share_assigned: float | None
     share_annotated: float | None
     share_approved: float | None
@@ -73,6 +78,7 @@ def batch_page(connection: Connection, slug: Slug, batch_id: str) -> BatchPage:
 _PROGRESS: Final = """
 SELECT
     batch_progress.size,
+    batch_progress.is_in_step,
     batch_progress.share_assigned,
     batch_progress.share_annotated,
     batch_progress.share_approved,

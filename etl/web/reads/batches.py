@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def page_of_batches(connection: Connection, slug: Slug, page: int) -> Excerpt[BatchNow]:
-    """Read a page of the batches of a project, from 1, the largest first and those that are gone last."""
+    """
+    Read a page of the batches of a project, from 1, the latest upload first.
+
+    By nothing that changes: a batch that grew or went away would pass from page to page unseen.
+    """
     limit, offset = BATCHES + 1, (page - 1) * BATCHES
     return cut(_batches(connection, slug, limit=limit, offset=offset), BATCHES)
 
@@ -53,9 +57,8 @@ WHERE workspace = :workspace
     AND project = :project
     AND (CAST(:batch_id AS text) IS NULL OR batch_id = :batch_id)
 ORDER BY
-    gone_at IS NOT NULL,
-    images DESC,
-    batch_id
+    coalesce(uploaded_at, first_seen_at) DESC,
+    batch_id DESC
 LIMIT :limit
 OFFSET :offset
 """

@@ -10,6 +10,7 @@ import msgspec
 from etl.commands.queries import rows
 from etl.commands.queries.gaps import Gap
 from etl.commands.queries.status import ProjectStatus
+from etl.records import Slug
 from etl.web.reads.bounds import ATTENTION, GAPS, PROJECTS, RUNS, TREND_DAYS
 from etl.web.reads.days import DAY_COLUMNS, DayRow
 from etl.web.reads.excerpt import Excerpt, cut, excerpt
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy import Connection
-
-    from etl.records import Slug
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,10 +58,10 @@ class LateGap(Gap, frozen=True, kw_only=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """The first page; `projects` are those of one page of them."""
+    """The first page: `attention` has the worst first, `projects` one page of all of them by name."""
 
     totals: Totals
-    attention: tuple[ProjectStatus, ...]
+    attention: Excerpt[ProjectStatus]
     projects: Excerpt[ProjectStatus]
     days: tuple[DayRow, ...]
     runs: tuple[RunRow, ...]
@@ -82,21 +81,33 @@ def overview(connection: Connection, *, find: str, page: int) -> Overview:
     found = cut(standings(connection, _PAGE, **values), PROJECTS)
     return Overview(
         totals=rows(connection, Totals, _TOTALS)[0],
-        attention=_worst_first(standings(connection, _ATTENTION, limit=ATTENTION)),
-        projects=Excerpt(_worst_first(found.rows), found.is_whole),
+        attention=_attention(connection),
+        projects=found,
         days=_trends(connection, [project.slug for project in found.rows]),
         runs=rows(connection, RunRow, _RUNS, limit=RUNS),
         gaps=excerpt(connection, LateGap, _LATE_GAPS, limit=GAPS),
     )
 
 
-def _worst_first(found: tuple[ProjectStatus, ...]) -> tuple[ProjectStatus, ...]:
-    return tuple(sorted(found, key=lambda project: project.is_kept is not False))
+class _Address(msgspec.Struct, frozen=True, kw_only=True):
+    workspace: str
+    project: str
+
+
+def _attention(connection: Connection) -> Excerpt[ProjectStatus]:
+    chosen = excerpt(connection, _Address, _ATTENTION, limit=ATTENTION)
+    slugs = [Slug(one.workspace, one.project) for one in chosen.rows]
+    by_slug = {one.slug: one for one in standings(connection, _CHOSEN, **_columns(slugs))}
+    return Excerpt(tuple(by_slug[slug] for slug in slugs), chosen.is_whole)
 
 
 def _trends(connection: Connection, slugs: Iterable[Slug]) -> tuple[DayRow, ...]:
+    return rows(connection, DayRow, _TRENDS, **_columns(slugs), days=TREND_DAYS)
+
+
+def _columns(slugs: Iterable[Slug]) -> dict[str, list[str]]:
     workspaces, projects = [list(names) for names in zip(*slugs, strict=True)] or ([], [])
-    return rows(connection, DayRow, _TRENDS, workspaces=workspaces, projects=projects, days=TREND_DAYS)
+    return {"workspaces": workspaces, "projects": projects}
 
 
 _TOTALS: Final = """
@@ -144,11 +155,24 @@ WHERE NOT is_kept
     OR last_verdict IN ('suspect', 'failed')
     OR NOT is_jobs_kept
     OR jobs_verdict IN ('suspect', 'failed')
+    OR last_observed_at IS NULL
+-- False comes before true: broken promises, then never read, late jobs, what waits for a word of somebody.
 ORDER BY
-    is_kept,
-    is_jobs_kept,
-    last_observed_at NULLS FIRST
+    is_kept IS NOT FALSE,
+    last_observed_at IS NOT NULL,
+    is_jobs_kept IS NOT FALSE,
+    (last_verdict = 'suspect' OR jobs_verdict = 'suspect') IS NOT TRUE,
+    last_observed_at,
+    workspace,
+    project
 LIMIT :limit
+"""
+
+_CHOSEN: Final = """
+SELECT
+    workspace,
+    project
+FROM unnest(CAST(:workspaces AS text []), CAST(:projects AS text [])) AS chosen (workspace, project)
 """
 
 _TRENDS: Final = f"""

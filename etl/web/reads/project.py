@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """What the jobs of a project say of it; all is None where they were never read."""
+    """
+    What the jobs of a project say of it; all is None where they were never read.
+
+    Where `is_in_step` is false, `size` adds up batches and jobs of different times.
+    """
 
     jobs: int | None
     size: int | None
+    is_in_step: bool | None
     annotated: int | None
     approved: int | None
     rejected: int | None
@@ -98,6 +103,7 @@ _WORK: Final = """
 SELECT
     project.jobs,
     project.size,
+    project.is_in_step,
     project.annotated,
     project.approved,
     project.rejected,

@@ -14,11 +14,17 @@
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const inUtc = (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC");
 
+  // Numbers are written as everywhere on the page, too; what hangs below the line keeps its own sign.
+  const NUMBER = new Intl.NumberFormat("en");
+  const counted = (number) => NUMBER.format(number).replaceAll(",", "\u202f");
+  const told = (one, value) => (value == null ? "\u2013" : counted(one.is_downward ? -value || 0 : value));
+
   function series(one, place, isSmall) {
     const stroke = colour(place ? "--second" : "--first");
     const isBars = one.kind === "bars";
     return {
       label: one.label,
+      value: (_plot, value) => told(one, value),
       stroke,
       fill: isBars ? stroke : undefined,
       width: isBars ? 0 : isSmall ? 1.5 : 2,
@@ -45,6 +51,12 @@
     return { ...axis(), space: 110, values };
   }
 
+  function axisOfCounts(chart) {
+    const isMirrored = chart.series.some((one) => one.is_downward);
+    const values = (_plot, splits) => splits.map((at) => counted(isMirrored ? Math.abs(at) : at));
+    return { ...axis(), size: 70, values };
+  }
+
   // Counts begin at nothing, whatever else they do.
   const range = (_plot, least, most) => {
     const [low, high] = [Math.min(0, least ?? 0), Math.max(0, most ?? 0)];
@@ -55,12 +67,12 @@
   function options(chart, holder, isSmall) {
     const isDaily = chart.series.every((one) => one.kind !== "steps");
     const room = chart.series.some((one) => one.kind === "bars") ? DAY_S / 2 : 0;
-    const when = { label: "UTC", value: (_plot, at) => (at == null ? "--" : written(at, isDaily)) };
+    const when = { label: "UTC", value: (_plot, at) => (at == null ? "\u2013" : written(at, isDaily)) };
     return {
       ...(isSmall ? SPARK : { width: holder.clientWidth, height: HEIGHT }),
       tzDate: inUtc,
       series: [when, ...chart.series.map((one, place) => series(one, place, isSmall))],
-      axes: isSmall ? [{ show: false }, { show: false }] : [axisOfTime(), { ...axis(), size: 70 }],
+      axes: isSmall ? [{ show: false }, { show: false }] : [axisOfTime(), axisOfCounts(chart)],
       scales: { x: { range: (_plot, from, to) => [from - room, to + room] }, y: { range } },
       legend: { show: !isSmall },
       cursor: { show: !isSmall },
