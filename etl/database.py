@@ -231,15 +231,16 @@ def require_head(connection: Connection) -> None:
     Refuse a database of another revision than this program's.
 
     Raises:
-        SchemaMismatchError: It is older (migrate it) or newer (upgrade the program).
+        SchemaMismatchError: It is older (migrate it), newer (upgrade the program), or of another line.
     """
     found, wanted = revision(connection), head()
     if found == wanted:
         return
     if found is not None and found not in _revisions():
         raise SchemaMismatchError(
-            f"the database is at revision {found}, newer than this program's {wanted}",
-            remedy="upgrade batchledger",
+            f"the database is at revision {found}, newer than this program's {wanted} or of another line; "
+            "this program does not know it",
+            remedy="upgrade batchledger, or run the version, perhaps a development one, that migrated it",
         )
     was = "has no schema yet" if found is None else f"is at revision {found}"
     raise SchemaMismatchError(

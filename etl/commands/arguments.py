@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from etl.commands.plain import operand
 from etl.errors import BatchledgerError, SettingsError
+from etl.parse.text import is_id
 from etl.records import Slug
 
 _SLUG_REMEDY: Final = "write it as workspace/project, such as acme/cars"
@@ -37,7 +38,7 @@ def slug_of(text: str) -> Slug:
         SettingsError: It is something else.
     """
     parts = text.split("/")
-    if len(parts) != _PARTS or not all(parts) or any(character.isspace() for character in text):
+    if len(parts) != _PARTS or not all(map(is_id, parts)):
         raise SettingsError(f"{text!r} does not name a project", remedy=_SLUG_REMEDY)
     return Slug(*parts)
 
@@ -64,7 +65,7 @@ def batch_of(text: str) -> tuple[Slug, str]:
     """
     slug, batch_id = place_of(text)
     if batch_id is None:
-        lists = f"`batchledger history {shlex.quote(str(slug))} --at now` lists the ids"
+        lists = f"`batchledger history {operand(str(slug), '--at now')}` lists the ids"
         raise SettingsError(f"{text!r} does not name a batch", remedy=f"write it as {slug}/BATCH; {lists}")
     return slug, batch_id
 

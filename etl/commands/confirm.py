@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from datetime import datetime
 from threading import Event
@@ -12,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from etl.commands.assembly import patience, run_options, workbench
+from etl.commands.plain import operand
 from etl.commands.queries import reading
 from etl.commands.queries.absent import Confirmation, absent_batches
 from etl.commands.show import confirmation
@@ -65,7 +65,7 @@ def confirm(session: Session, slug: Slug, *, is_agreed: bool, is_json: bool) -> 
                 if not is_json:
                     confirmation.outcome(session.out, found)
             elif found.is_open and not is_json:
-                command = f"batchledger confirm {shlex.quote(str(slug))} --yes"
+                command = f"batchledger confirm {operand(str(slug), '--yes')}"
                 session.say(f"Nothing was written. To accept it: {command}")
         if is_json:
             session.emit(found)

@@ -20,6 +20,7 @@ def plain_lines(text: str) -> str:
     return "\n".join(map(plain, text.split("\n")))
 
 
-def operand(name: str) -> str:
-    """Write the last word of a command as a shell takes it, and so that it is not taken for an option."""
-    return f"-- {shlex.quote(name)}" if name.startswith("-") else shlex.quote(name)
+def operand(name: str, *options: str) -> str:
+    """Write what a command is about, and its options, as a shell takes it; no name is an option."""
+    quoted = shlex.quote(name)
+    return " ".join([*options, "--", quoted] if name.startswith("-") else [quoted, *options])

@@ -270,8 +270,8 @@ def test_a_database_that_was_never_migrated_is_refused(empty_database: str) -> N
 @pytest.mark.parametrize(
     ("found", "words", "remedy"),
     [
-        ("0000_before_all", "newer than this program", "upgrade batchledger"),
-        ("9999_of_tomorrow", "newer than this program", "upgrade batchledger"),
+        ("0000_before_all", "newer than this program's .* or of another line", "upgrade batchledger, or"),
+        ("9999_of_tomorrow", "newer than this program's .* or of another line", "upgrade batchledger, or"),
     ],
 )
 def test_a_revision_that_the_program_does_not_know_is_refused(
@@ -281,7 +281,7 @@ def test_a_revision_that_the_program_does_not_know_is_refused(
         other.execute("UPDATE ledger.alembic_version SET version_num = %s", (found,))
     with connect(database) as connection, pytest.raises(SchemaMismatchError, match=words) as raised:
         require_head(connection)
-    assert raised.value.remedy == remedy
+    assert raised.value.remedy.startswith(remedy)
 
 
 def test_a_migrated_database_is_accepted(migrated: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event, text
 
 from etl.commands.instants import Span
-from etl.commands.queries import reading, require_batch
+from etl.commands.queries import reading, require_batch, require_project
 from etl.commands.queries.diff import CHANGES, Diff, diff
 from etl.commands.queries.history import batch_history, project_history
 from etl.commands.queries.past import past, stand
@@ -288,6 +288,20 @@ def test_the_past_of_a_project_has_its_totals_and_who_looked_before_and_after(li
     assert carried.totals.gap.to_at is None
     assert (before.knowledge, before.images, before.observed_before) == ("unknown", None, None)
     assert before.observed_after == observed.totals.observed_before
+
+
+def test_whether_a_project_is_known_is_asked_without_reading_the_others(life: Life) -> None:
+    asked = list[str]()
+
+    with reading(life.uri) as connection:
+        event.listen(connection, "before_cursor_execute", lambda *told: asked.append(told[2]))
+        require_project(connection, CARS)
+        known = asked.copy()
+        with pytest.raises(UnknownProjectError, match=r"did you mean acme/cars\?$"):
+            require_project(connection, Slug("acme", "cers"))
+
+    assert len(known) == 1
+    assert "EXISTS" in known[0]
 
 
 def test_a_batch_that_nobody_knows_is_told_with_those_that_look_like_it(life: Life) -> None:

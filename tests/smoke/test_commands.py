@@ -426,6 +426,8 @@ def test_a_run_needs_little_memory_and_none_of_the_heavy_libraries(user: User) -
         (("snyc",), 2, "No such command 'snyc'", "batchledger --help"),
         (("sync", "--project", "acme/cers"), 3, "no such project: acme/cers", "batchledger projects"),
         (("history", "acme/cers"), 3, "did you mean acme/cars?", "batchledger status"),
+        (("history", "acme/two words"), 3, "no project acme/two words", "batchledger status"),
+        (("history", "--at", "now", "--", "-x/cars"), 3, "no project -x/cars", "batchledger status"),
         (("history", "acme/cars/nope"), 3, "no batch nope in acme/cars", "--at now"),
         (("history", "acme/cars/nope", "--at", "now"), 3, "no batch nope in acme/cars", "--at now"),
         (("history", "acme/cars", "--at", "soon"), 2, "'soon' is not an instant", "2026-11-20"),

@@ -21,7 +21,7 @@ from etl.commands.queries.status import Backlog, ProjectStatus, Status
 from etl.commands.show.history import life
 from etl.commands.show.past import past
 from etl.commands.show.plots import days_plot, share_bar, sparkline
-from etl.commands.show.status import status, troubles
+from etl.commands.show.status import status, suspect_remedy, troubles
 from etl.guard import Rule
 from etl.records import Slug, Verdict
 from etl.report import ProjectReport
@@ -387,8 +387,37 @@ def test_status_draws_the_backlogs_that_it_is_given_and_none_otherwise() -> None
     plain, drawn = (shown_status(found, given) for given in ({}, {Slug("acme", "cars"): backlog}))
 
     assert drawn[: len(plain)] == plain
-    assert "acme/cars  ▃·█" in "\n".join(drawn)
+    assert f"acme/cars  {' ' * 27}▃·█" in "\n".join(drawn)
     assert drawn[-2].endswith("1, 4")
+
+
+def test_backlogs_stand_below_each_other_by_day_and_are_told_by_the_days_that_somebody_saw() -> None:
+    days = {"cars": 30, "drones": 5, "boats": 2}
+    backlogs = {
+        Slug("acme", project): Backlog(
+            workspace="acme",
+            project=project,
+            images=tuple(range(count)),
+            is_observed=tuple(project != "boats" and 0 < nth < count - 1 for nth in range(count)),
+        )
+        for project, count in days.items()
+    }
+    project = msgspec.convert(
+        dict.fromkeys(ProjectStatus.__struct_fields__)
+        | {"workspace": "acme", "project": "cars", "is_tracked": True, "batches": 1, "images": 4}
+        | {"num_jobs": 0, "missing": 0},
+        ProjectStatus,
+    )
+
+    lines = shown_status(Status(at=NOON, is_kept=True, last_run=None, projects=(project,)), backlogs)
+
+    boats, cars, drones = (line for line in lines if "·" in line and "(" not in line)
+    assert len({line.rindex("·") for line in (boats, cars, drones)}) == 1
+    assert [line.split("  ")[-1].strip() for line in (boats, cars, drones)] == [
+        "not observed",
+        "1, 28",
+        "1, 3",
+    ]
 
 
 @pytest.mark.parametrize("rule", [None, "empty_list", "short_list", "whole_workspace"])
@@ -404,6 +433,10 @@ def test_what_to_do_is_written_as_a_shell_takes_it(rule: str | None) -> None:
 
     command = shlex.split(trouble.remedy.split("`")[1])
     assert command[1:] == [*(["confirm"] if rule else ["sync", "--project"]), "acme/it's $(ours)"]
+
+
+def test_a_name_that_begins_with_a_dash_is_offered_as_no_option() -> None:
+    assert "`batchledger confirm -- -x/cars`" in suspect_remedy("large_loss", "-x/cars")
 
 
 def shown_status(found: Status, backlogs: dict[Slug, Backlog]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 from sqlalchemy import text
 
+from etl.commands.plain import operand
 from etl.database import connect
 from etl.errors import UnknownProjectError, UnknownViewError
 from etl.records import Slug
@@ -83,6 +84,15 @@ def slugs(connection: Connection) -> list[str]:
     return [str(Slug(*row)) for row in found]
 
 
+_IS_PROJECT: Final = """
+SELECT EXISTS (
+    SELECT FROM analytics.project
+    WHERE workspace = :workspace
+        AND project = :project
+)
+"""
+
+
 def require_project(connection: Connection, slug: Slug) -> None:
     """
     See that the ledger knows a project.
@@ -90,10 +100,10 @@ def require_project(connection: Connection, slug: Slug) -> None:
     Raises:
         UnknownProjectError: It does not.
     """
-    known = slugs(connection)
-    if str(slug) not in known:
+    key = {"workspace": slug.workspace, "project": slug.project}
+    if not connection.scalar(text(_IS_PROJECT), key):
         raise UnknownProjectError(
-            f"the ledger knows no project {slug}{_near(str(slug), known)}",
+            f"the ledger knows no project {slug}{_near(str(slug), slugs(connection))}",
             remedy="`batchledger status` lists what it knows, `batchledger projects` what a key sees",
         )
 
@@ -129,7 +139,7 @@ def require_batch(connection: Connection, slug: Slug, batch_id: str) -> None:
     Raises:
         UnknownProjectError: It does not, or not even the project.
     """
-    remedy = f"`batchledger history {shlex.quote(str(slug))} --at now` lists the batches with their ids"
+    remedy = f"`batchledger history {operand(str(slug), '--at now')}` lists the batches with their ids"
     _require(connection, slug, "batch", batch_id, remedy)
 
 

@@ -22,11 +22,12 @@ class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
     is promised, None where nothing is; `is_kept` whether it is kept now, None also for a project that is
     paused; `kept_1d`, `kept_7d` and `kept_30d` are the shares (0 to 1) of the last days in which it was.
     `gap_since` is the start of the gap that is still open, None where there is none, and `gap_reasons` say
-    why. `missing` counts the batches that are absent and not yet confirmed so. `error` is that of the last
-    attempt, `rule` the one that made it suspect.
+    why. `missing` counts the batches that are absent and not yet confirmed so. `last_verdict` says how the
+    last attempt ended: changed, unchanged (both trusted), suspect or failed; None where there was none, and a
+    turn that was skipped is none. `error` is that of the last attempt, `rule` the one that made it suspect.
 
     What begins with `jobs_` says the same of the last reading of the annotation jobs, `is_jobs_kept` of what
-    is promised; `jobs_verdict` is None where they are not to be read.
+    is promised; `jobs_verdict` has the same words, and is None where they are not to be read.
     """
 
     workspace: str
@@ -205,6 +206,10 @@ _WHOLE: Final = 2**31 - 1
 """More characters than a text can have."""
 
 
+DRAWN_DAYS: Final = 30
+"""Days of a backlog that are drawn, today among them."""
+
+
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     """The backlog of one project at the end of each of the last days, and whether it was observed on it."""
 
@@ -221,7 +226,7 @@ SELECT
     array_agg(images ORDER BY day) AS images,
     array_agg(is_observed ORDER BY day) AS is_observed
 FROM analytics.project_daily
-WHERE day > CAST(now() AT TIME ZONE 'UTC' AS date) - 30
+WHERE day > CAST(now() AT TIME ZONE 'UTC' AS date) - :days
 GROUP BY
     workspace,
     project
@@ -250,8 +255,8 @@ LIMIT 1
 
 
 def backlogs(connection: Connection) -> dict[Slug, Backlog]:
-    """Read how the backlog of each project went over the last thirty days (UTC)."""
-    found = rows(connection, Backlog, _BACKLOGS)
+    """Read how the backlog of each project went over the last days (UTC), up to today."""
+    found = rows(connection, Backlog, _BACKLOGS, days=DRAWN_DAYS)
     return {Slug(backlog.workspace, backlog.project): backlog for backlog in found}
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.text import Text
 
+from etl.commands.plain import operand
+from etl.commands.queries.status import DRAWN_DAYS
 from etl.commands.show import coloured, duration, fault, line, moment, percent, suspicion, table
 from etl.commands.show.plots import sparkline
 
@@ -60,15 +62,18 @@ def _projects(out: Console, found: Status, backlogs: Mapping[Slug, Backlog]) -> 
     if backlogs:
         out.print()
         drawn = [(str(slug), _drawn(backlog), _ends(backlog)) for slug, backlog in sorted(backlogs.items())]
-        table(out, ("project", "=backlog of 30 days (· nobody looked)", ">from, to"), drawn)
+        table(out, ("project", f"=backlog of {DRAWN_DAYS} days (· nobody looked)", ">from, to"), drawn)
 
 
 def _drawn(backlog: Backlog) -> str:
-    return sparkline(backlog.images, backlog.is_observed)
+    """Draw it so that the days of all projects stand below each other: each of them ends today."""
+    return sparkline(backlog.images, backlog.is_observed).rjust(DRAWN_DAYS)
 
 
 def _ends(backlog: Backlog) -> str:
-    return f"{backlog.images[0]}, {backlog.images[-1]}"
+    days = zip(backlog.images, backlog.is_observed, strict=True)
+    seen = [images for images, is_observed in days if is_observed]
+    return f"{seen[0]}, {seen[-1]}" if seen else "not observed"
 
 
 def _row(project: ProjectStatus) -> tuple[Cell, ...]:
@@ -189,7 +194,7 @@ def _confirms(slug: str) -> str:
 
 def _confirm(slug: str) -> str:
     """Write the command as a shell takes it, whatever the source calls its projects."""
-    return f"`batchledger confirm {shlex.quote(slug)}`"
+    return f"`batchledger confirm {operand(slug)}`"
 
 
 def _last_run(run: LastRun, at: datetime) -> str:
