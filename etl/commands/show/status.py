@@ -62,7 +62,7 @@ def _projects(out: Console, found: Status, backlogs: Mapping[Slug, Backlog]) -> 
     if backlogs:
         out.print()
         drawn = [(str(slug), _drawn(backlog), _ends(backlog)) for slug, backlog in sorted(backlogs.items())]
-        table(out, ("project", f"=backlog of {DRAWN_DAYS} days (· nobody looked)", ">from, to"), drawn)
+        table(out, ("project", f"=backlog of {DRAWN_DAYS} days (· nothing trusted)", ">from, to"), drawn)
 
 
 def _drawn(backlog: Backlog) -> str:
@@ -71,9 +71,10 @@ def _drawn(backlog: Backlog) -> str:
 
 
 def _ends(backlog: Backlog) -> str:
+    """Say what it was on the first day that was observed, and what it is."""
     days = zip(backlog.images, backlog.is_observed, strict=True)
     seen = [images for images, is_observed in days if is_observed]
-    return f"{seen[0]}, {seen[-1]}" if seen else "not observed"
+    return f"{seen[0]}, {backlog.images[-1]}" if seen else "not observed"
 
 
 def _row(project: ProjectStatus) -> tuple[Cell, ...]:
