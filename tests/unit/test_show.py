@@ -391,7 +391,7 @@ def test_status_draws_the_backlogs_that_it_is_given_and_none_otherwise() -> None
     assert drawn[-2].endswith("1, 4")
 
 
-def test_backlogs_stand_below_each_other_by_day_and_are_told_by_the_days_that_somebody_saw() -> None:
+def test_backlogs_stand_below_each_other_by_day_and_are_told_from_the_first_that_was_seen() -> None:
     days = {"cars": 30, "drones": 5, "boats": 2}
     backlogs = {
         Slug("acme", project): Backlog(
@@ -415,8 +415,8 @@ def test_backlogs_stand_below_each_other_by_day_and_are_told_by_the_days_that_so
     assert len({line.rindex("·") for line in (boats, cars, drones)}) == 1
     assert [line.split("  ")[-1].strip() for line in (boats, cars, drones)] == [
         "not observed",
-        "1, 28",
-        "1, 3",
+        "1, 29",
+        "1, 4",
     ]
 
 
