@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     NewDatabase = Callable[[], AbstractContextManager[str]]
+
+# A shell that starts us in the background has us ignore an interrupt, and so would all that we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ("tests.fault.recorder", "tests.web.recorder")
 
