@@ -134,7 +134,7 @@ def test_days_that_were_kept_without_it_are_mended_by_the_migration(database: st
     before = _judged_anew_before_midnight(scene)
     days = "SELECT * FROM ledger.project_day ORDER BY day"
     right = scene.ask(days)
-    migrate_to(as_owner(database), "0007_find_times", back=True)
+    migrate_to(as_owner(database), "0008_say_what_is_in_step", back=True)
     with psycopg.connect(as_owner(database)) as connection:
         connection.execute("DELETE FROM ledger.project_day WHERE day = %s", [before])
         connection.execute("UPDATE ledger.project_day SET assigned = 3, removed = 4 WHERE removed = 8")
@@ -148,7 +148,7 @@ def test_what_a_run_counts_while_the_migration_waits_for_it_is_not_written_over(
     database: str, scene: Scene
 ) -> None:
     before = _judged_anew_before_midnight(scene)
-    migrate_to(as_owner(database), "0007_find_times", back=True)
+    migrate_to(as_owner(database), "0008_say_what_is_in_step", back=True)
     with psycopg.connect(as_owner(database)) as connection:
         connection.execute("UPDATE ledger.project_day SET assigned = 3 WHERE day = %s", [before])
     with psycopg.connect(as_owner(database)) as run, ThreadPoolExecutor(1) as pool:

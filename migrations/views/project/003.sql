@@ -86,8 +86,6 @@ LEFT JOIN LATERAL (
         observation.verdict
     FROM ledger.observation
     WHERE observation.project_id = project.project_id
-        -- Who skips a project has not tried it.
-        AND observation.verdict <> 'skipped'
     ORDER BY observation.observed_at DESC
     LIMIT 1
 ) AS latest ON TRUE;
@@ -102,8 +100,8 @@ COMMENT ON COLUMN analytics.project.images IS 'The backlog: images not yet assig
 COMMENT ON COLUMN analytics.project.num_jobs IS 'Annotation jobs made from those batches.';
 COMMENT ON COLUMN analytics.project.last_observed_at IS 'Last trusted observation; NULL: there was none yet. The numbers are as of then.';
 COMMENT ON COLUMN analytics.project.is_tracked IS 'Whether the settings of the last full run asked for it.';
-COMMENT ON COLUMN analytics.project.last_verdict IS 'How the last attempt ended: changed, unchanged (both trusted), suspect, failed; NULL: there was none. A turn that was skipped is none.';
-COMMENT ON COLUMN analytics.project.last_attempt_at IS 'When that attempt was complete, trusted or not; NULL: there was none.';
+COMMENT ON COLUMN analytics.project.last_verdict IS 'How the last attempt ended: changed, unchanged, suspect, failed, skipped; NULL: there was none.';
+COMMENT ON COLUMN analytics.project.last_attempt_at IS 'When the last attempt was complete, trusted or not; NULL: there was none.';
 COMMENT ON COLUMN analytics.project.first_seen_at IS 'When a run first knew of the project.';
 COMMENT ON COLUMN analytics.project.jobs IS 'Annotation jobs that are not gone; NULL: they were never read.';
 COMMENT ON COLUMN analytics.project.job_images IS 'Images in those jobs; NULL: they were never read.';
@@ -116,4 +114,4 @@ COMMENT ON COLUMN analytics.project.age_s IS 'Seconds since last_observed_at; NU
 COMMENT ON COLUMN analytics.project.is_kept IS 'Whether the promised age is kept now; NULL: nothing is promised, or the project is paused.';
 COMMENT ON COLUMN analytics.project.jobs_verdict IS 'How the last reading of the jobs ended: changed, unchanged (both trusted), suspect, failed; NULL: they are not to be read, by the settings or for want of any.';
 COMMENT ON COLUMN analytics.project.is_jobs_kept IS 'Whether the promised age is kept now of what is told of jobs; NULL as for is_kept, or the jobs are not to be read.';
-COMMENT ON COLUMN analytics.project.is_in_step IS 'Whether size adds up what belongs together: the last trusted reading of the jobs went with a trusted one of the batches, and the totals that both tell are as they were then. If not, images that went from one to the other may count twice or be missing; NULL: the jobs were never read.';
+COMMENT ON COLUMN analytics.project.is_in_step IS 'Whether size adds up what belongs together: the last trusted reading of the jobs went with a trusted one of the batches, and no number of either has changed since. If not, images that went from one to the other may count twice or be missing; NULL: the jobs were never read.';

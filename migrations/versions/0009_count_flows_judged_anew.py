@@ -6,8 +6,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0008_count_flows_judged_anew"
-down_revision = "0007_find_times"
+revision = "0009_count_flows_judged_anew"
+down_revision = "0008_say_what_is_in_step"
 branch_labels = None
 depends_on = None
 

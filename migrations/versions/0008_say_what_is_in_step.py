@@ -1,4 +1,4 @@
-"""Say of a project whether its batches and its jobs were seen together, and how it was last tried, not skipped."""
+"""Say of a project whether its batches and its jobs were seen together."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0009_say_what_is_in_step"
-down_revision = "0008_count_flows_judged_anew"
+revision = "0008_say_what_is_in_step"
+down_revision = "0007_find_times"
 branch_labels = None
 depends_on = None
 
